@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The contract between the core (ring 0) and the steward (ring 3).
+ *
+ * The steward is an ordinary static Linux x86-64 program. Besides the handful
+ * of Linux system calls that a static glibc makes, it uses the calls below.
+ * On the build host these fail with ENOSYS and the steward falls back to a
+ * simulated machine, so that the same binary is tested there.
+ *
+ * Everything the steward learns comes through a snapshot; everything it
+ * decides goes back as a plan; everything an operator asks for goes through
+ * TITHE_SYS_MGMT. All integers are little-endian and naturally aligned, all
+ * structures have no hidden padding, and the core treats every byte as hostile.
+ */
+#ifndef TITHE_ABI_H
+#define TITHE_ABI_H
+
+#include <stdint.h>
+
+#define TITHE_ABI_VERSION 1u
+
+/* One page is one 4 KiB frame, everywhere. */
+#define TITHE_PAGE_BYTES 4096u
+
+#define TITHE_NAME_MAX 32u    /* VM, image and policy names, with the final NUL */
+#define TITHE_VMS_MAX 128u    /* VMs in one snapshot */
+#define TITHE_CMDLINE_MAX 512u
+#define TITHE_REASON_MAX 160u
+#define TITHE_POLICY_MAX_BYTES (256u * 1024u)
+#define TITHE_PLAN_MAX 512u   /* actions in one plan */
+#define TITHE_IO_MAX 4096u    /* bytes moved by one chunked request */
+
+/* File descriptors of the steward. 0 and 1 carry raw bytes of the management
+ * line (frames, COBS between zero bytes); a write to 1 is put on the line whole, never torn by a
+ * log line. A write to 2 becomes log lines prefixed "steward: ". read(0) never
+ * blocks: it returns 0 when nothing has arrived; TITHE_SYS_WAIT is what blocks. */
+
+/* System calls: number in rax, arguments in rdi, rsi, rdx; the result in rax is
+ * zero or positive, or minus one of the TITHE_E numbers (which are Linux's). */
+enum tithe_sys {
+    TITHE_SYS_WAIT = 0x7100,  /* (uint64_t until_ns) -> TITHE_WAKE_* bits. Blocks till one is up or the time (of snapshot.now_ns's clock) has come. */
+    TITHE_SYS_SNAPSHOT,       /* () -> generation. Refreshes *(struct tithe_snapshot *)TITHE_SNAPSHOT_ADDR. */
+    TITHE_SYS_PLAN,           /* (const struct tithe_action *a, uint64_t n, struct tithe_plan_result *r) -> 0, or -EINVAL when refused: then nothing was applied and r says why. */
+    TITHE_SYS_MGMT,           /* (struct tithe_mgmt *m) -> 0 or -errno; m->reason says why in words. */
+    TITHE_SYS_NOTE,           /* (const struct tithe_note *n) -> 0. Registers where the core may read, after a death, what the steward was doing. */
+    TITHE_SYS_TICK,           /* (uint64_t phase) -> 0. TITHE_PHASE_*: brackets policy code, so that the core can hold it to its budget. */
+};
+
+/* Read-only pages in the steward's address space that hold the snapshot. */
+#define TITHE_SNAPSHOT_ADDR 0x700000000000ull
+
+enum tithe_wake {
+    TITHE_WAKE_INPUT = 1 << 0,  /* bytes wait on fd 0 */
+    TITHE_WAKE_TIME = 1 << 1,   /* until_ns has come */
+    TITHE_WAKE_EVENT = 1 << 2,  /* snapshot.event_seq has moved */
+};
+
+/* errno values, as Linux numbers them, so strerror() works in the steward. */
+enum tithe_errno {
+    TITHE_EPERM = 1,
+    TITHE_ENOENT = 2,
+    TITHE_EIO = 5,
+    TITHE_EAGAIN = 11,
+    TITHE_ENOMEM = 12,
+    TITHE_EFAULT = 14,
+    TITHE_EBUSY = 16,
+    TITHE_EEXIST = 17,
+    TITHE_EINVAL = 22,
+    TITHE_ENOSPC = 28,
+    TITHE_ERANGE = 34,
+    TITHE_ENOSYS = 38,
+};
+
+/* What the steward was doing; in its own memory, read by the core when it dies. */
+struct tithe_note {
+    char where[TITHE_REASON_MAX]; /* e.g. "policy proportional.lua:42 in tick" */
+};
+
+enum tithe_phase {
+    TITHE_PHASE_IDLE = 0,   /* protocol work: a long budget */
+    TITHE_PHASE_POLICY = 1, /* running operator-supplied Lua: TITHE_MGMT policy budget */
+};
+
+/* ---- Snapshot ----------------------------------------------------------- */
+
+enum tithe_vm_state {
+    TITHE_VM_RUNNING = 1,
+    TITHE_VM_PAUSED = 2,
+    TITHE_VM_STOPPED = 3, /* ended; its memory is free; kept until destroyed so that status can be read */
+};
+
+enum tithe_stop {
+    TITHE_STOP_NONE = 0,
+    TITHE_STOP_POWEROFF = 1,
+    TITHE_STOP_EXIT = 2,    /* outl(code, 0xf4): exit_code is set */
+    TITHE_STOP_CRASH = 3,   /* triple fault or an act the core would not emulate */
+    TITHE_STOP_DESTROY = 4,
+    TITHE_STOP_NO_MEMORY = 5,
+};
+
+/* virtio 1.2 5.5.6.3 memory statistics, converted to pages where they are sizes.
+ * A field the guest never gave is UINT64_MAX. */
+struct tithe_guest_stats {
+    uint64_t updated_ns; /* 0: never */
+    uint64_t free_pages;
+    uint64_t total_pages;
+    uint64_t available_pages;
+    uint64_t disk_cache_pages;
+    uint64_t swap_in_bytes;
+    uint64_t swap_out_bytes;
+    uint64_t major_faults;
+    uint64_t minor_faults;
+};
+
+struct tithe_vm_snapshot {
+    uint32_t id;    /* never reused while the machine is up; from 1 */
+    uint32_t state; /* enum tithe_vm_state */
+    char name[TITHE_NAME_MAX];
+    uint64_t size_pages;   /* what the guest was booted with; fixed */
+    uint64_t max_pages;    /* ceiling for the target; <= size_pages (mem-max) */
+    uint64_t min_pages;    /* guaranteed; <= max_pages */
+    uint64_t shares;
+    uint64_t target_pages; /* what the last accepted plan (or mem-set) lets it have */
+    uint64_t held;         /* 1: target set by the operator (mem-set); plans may not move it */
+    uint64_t consumed_pages;  /* frames mapped for the guest now */
+    uint64_t overhead_pages;  /* tables, vCPUs, devices: reserved at creation */
+    uint64_t balloon_driver;  /* 1: the guest's driver is up */
+    uint64_t balloon_target_pages;  /* balloon size asked of the driver */
+    uint64_t balloon_actual_pages;  /* balloon size the driver reports */
+    uint64_t ballooned_pages; /* map entries in the state "ballooned": the core's truth */
+    uint64_t first_touches;   /* counters since creation, ever growing */
+    uint64_t balloon_pops;    /* ballooned pages touched again by the guest */
+    uint64_t exits;
+    uint64_t cpu_ns;
+    uint64_t created_ns;
+    uint64_t stop_reason;     /* enum tithe_stop */
+    uint64_t exit_code;       /* of TITHE_STOP_EXIT */
+    uint64_t reboots;
+    uint64_t vcpus;
+    uint64_t console_offset;  /* bytes the guest has written to its console so far */
+    struct tithe_guest_stats guest;
+};
+
+struct tithe_snapshot {
+    uint32_t abi_version;
+    uint32_t vm_count;
+    uint64_t generation;   /* grows with every refresh */
+    uint64_t boot_id;      /* random per boot of the core */
+    uint64_t now_ns;       /* since boot; monotonic */
+    uint64_t wall_ns;      /* since 1970, from the RTC at boot */
+    uint64_t tsc_hz;
+    uint64_t total_pages;  /* RAM the core manages */
+    uint64_t free_pages;
+    uint64_t reserve_pages; /* below this the core acts by itself */
+    uint64_t core_pages;   /* core, frame table, steward, images, uploads */
+    uint64_t overhead_pages; /* sum over VMs */
+    uint64_t guest_pages;  /* sum of consumed_pages */
+    uint64_t event_seq;    /* sequence number the next event will have */
+    uint64_t log_offset;   /* bytes logged so far */
+    uint64_t cpus;
+    uint64_t idle_ns;      /* summed over CPUs */
+    uint64_t steward_restarts;
+    uint64_t plans_applied;
+    uint64_t plans_refused;
+    uint64_t reload_core_instructions; /* cost in the core of the last policy activation; TSC ticks */
+    uint64_t test_mode;    /* 1: core command line has "test": tithe.test exists in Lua */
+    uint64_t tick_ns;      /* default policy period, from the core command line */
+    char vendor[TITHE_NAME_MAX];   /* "vtx" or "amd" */
+    char machine[TITHE_NAME_MAX];  /* what boots us: "multiboot2 bios", "multiboot2 uefi", "pvh" */
+    struct tithe_vm_snapshot vm[TITHE_VMS_MAX]; /* vm_count of them, by ascending id */
+};
+
+/* ---- Plan --------------------------------------------------------------- */
+
+enum tithe_verb {
+    TITHE_VERB_BALLOON = 1, /* pages[0]: target of the VM in pages; min_pages <= it <= max_pages */
+};
+
+struct tithe_action {
+    uint32_t verb;
+    uint32_t vm;
+    uint64_t pages[2];
+};
+
+/* Why an action was refused. */
+enum tithe_refusal {
+    TITHE_OK = 0,
+    TITHE_NO_SUCH_VERB = 1,
+    TITHE_NO_SUCH_VM = 2,   /* never was, or has ended */
+    TITHE_BELOW_MIN = 3,
+    TITHE_ABOVE_MAX = 4,
+    TITHE_HELD = 5,         /* the operator holds this VM's target */
+    TITHE_TWICE = 6,        /* a second action of this verb for this VM */
+    TITHE_TOO_LONG = 7,     /* more than TITHE_PLAN_MAX actions */
+};
+
+struct tithe_plan_result {
+    uint32_t refused;  /* how many actions are at fault */
+    uint32_t first;    /* index of the first such */
+    uint8_t why[TITHE_PLAN_MAX]; /* enum tithe_refusal per action */
+};
+
+/* ---- Management --------------------------------------------------------- */
+
+enum tithe_op {
+    TITHE_OP_CREATE = 1,     /* create */
+    TITHE_OP_DESTROY,        /* vm */
+    TITHE_OP_PAUSE,          /* vm */
+    TITHE_OP_UNPAUSE,        /* vm */
+    TITHE_OP_SET_TARGET,     /* set: value = pages, or TITHE_AUTO to let policies decide again */
+    TITHE_OP_SET_MAX,        /* set: value = pages */
+    TITHE_OP_SET_MIN,        /* set: value = pages */
+    TITHE_OP_SET_SHARES,     /* set: value = shares, 1..1000000 */
+    TITHE_OP_CONSOLE_READ,   /* io: offset in, offset of the first byte given and length out */
+    TITHE_OP_CONSOLE_WRITE,  /* io: length in; length taken out */
+    TITHE_OP_LOG_READ,       /* io, as CONSOLE_READ */
+    TITHE_OP_EVENT_READ,     /* event: seq in; the first event at or after it out; -ENOENT when none */
+    TITHE_OP_LEDGER,         /* ledger */
+    TITHE_OP_IMAGE_NEXT,     /* image: index in; name and bytes out; -ENOENT past the last */
+    TITHE_OP_IMAGE_CREATE,   /* image: name and bytes in: room for an upload */
+    TITHE_OP_IMAGE_WRITE,    /* io: name, offset, length, data */
+    TITHE_OP_IMAGE_SEAL,     /* image: name; from now on VMs can be made of it */
+    TITHE_OP_IMAGE_DELETE,   /* image: name; only uploads */
+    TITHE_OP_FILE_READ,      /* io: name of a file of the module archive (e.g. "policy/equal.lua"), offset */
+    TITHE_OP_POLICY_STAGE,   /* io: name, offset, data: fills the staged source */
+    TITHE_OP_POLICY_ACTIVATE, /* policy: staged source becomes active on trial, the active one previous */
+    TITHE_OP_POLICY_CONFIRM, /* policy: the trial is over: the active one is good */
+    TITHE_OP_POLICY_ROLLBACK, /* policy: previous becomes active again, with the reason */
+    TITHE_OP_POLICY_READ,    /* io: slot in `name`: "active", "previous" or "staged"; offset */
+    TITHE_OP_POLICY_INFO,    /* policy */
+    TITHE_OP_POLICY_SAVE,    /* io: up to TITHE_IO_MAX bytes of saved policy state and parameters, kept across steward restarts */
+    TITHE_OP_POLICY_SAVED,   /* io: reads them back */
+    TITHE_OP_STATS,          /* stat: index in; name and value out; -ENOENT past the last */
+    TITHE_OP_KILL_STEWARD,   /* tests: the core kills the calling steward */
+    TITHE_OP_SHUTDOWN,       /* set: value = exit status for an emulator (0..127): ends all VMs, leaves */
+};
+
+#define TITHE_AUTO UINT64_MAX
+
+enum tithe_guest_kind {
+    TITHE_GUEST_LINUX = 1,     /* bzImage + initrd */
+    TITHE_GUEST_MULTIBOOT = 2, /* Multiboot v1 ELF32 + one module */
+};
+
+struct tithe_create {
+    char name[TITHE_NAME_MAX];
+    char kernel[TITHE_NAME_MAX]; /* image names, e.g. "vmlinuz" */
+    char module[TITHE_NAME_MAX]; /* initrd or Multiboot module; "" for none */
+    char cmdline[TITHE_CMDLINE_MAX];
+    uint64_t size_pages;
+    uint64_t min_pages;
+    uint64_t max_pages;  /* <= size_pages */
+    uint64_t shares;
+    uint32_t kind;       /* enum tithe_guest_kind; 0: find out from the kernel image */
+    uint32_t vcpus;      /* 1 */
+    uint32_t paused;     /* 1: do not start yet */
+    uint32_t id;         /* out */
+};
+
+struct tithe_io {
+    char name[TITHE_NAME_MAX];
+    uint64_t offset;
+    uint64_t length; /* <= TITHE_IO_MAX */
+    uint64_t total;  /* out: bytes there are in all, where that makes sense */
+    uint8_t data[TITHE_IO_MAX];
+};
+
+enum tithe_event_kind {
+    TITHE_EVENT_VM_CREATED = 1,
+    TITHE_EVENT_VM_STOPPED,   /* value: enum tithe_stop; value2: exit code */
+    TITHE_EVENT_VM_DESTROYED,
+    TITHE_EVENT_VM_PAUSED,
+    TITHE_EVENT_VM_UNPAUSED,
+    TITHE_EVENT_VM_REBOOTED,
+    TITHE_EVENT_VM_CHANGED,   /* max, min, shares or hold changed */
+    TITHE_EVENT_POLICY_ACTIVE, /* text: name */
+    TITHE_EVENT_POLICY_ROLLBACK, /* text: reason */
+    TITHE_EVENT_POLICY_GOOD,
+    TITHE_EVENT_PLAN_REFUSED, /* text: reason */
+    TITHE_EVENT_STEWARD_DIED, /* text: why and where */
+    TITHE_EVENT_RESERVE,      /* free memory reached the reserve; value: free pages */
+    TITHE_EVENT_BALLOON_UP,   /* a guest's balloon driver is up */
+    TITHE_EVENT_VM_MEMORY_WAIT, /* a vCPU waits for a free frame */
+};
+
+struct tithe_event {
+    uint64_t seq;
+    uint64_t ns;
+    uint32_t kind;
+    uint32_t vm;     /* 0: none */
+    uint64_t value;
+    uint64_t value2;
+    char text[TITHE_REASON_MAX];
+};
+
+struct tithe_ledger {
+    uint64_t total_pages;
+    uint64_t free_pages;
+    uint64_t core_pages;
+    uint64_t table_pages;
+    uint64_t guest_pages;
+    uint64_t ballooned_entries; /* map entries, all VMs */
+    uint64_t differences;       /* 0: everything agrees */
+    char first[TITHE_REASON_MAX]; /* the first difference in words */
+};
+
+struct tithe_image {
+    char name[TITHE_NAME_MAX];
+    uint64_t bytes;
+    uint32_t index;
+    uint32_t sealed; /* out: 1: usable */
+    uint32_t upload; /* out: 1: came over the line */
+    uint32_t unused;
+};
+
+struct tithe_policy_info {
+    char name[TITHE_NAME_MAX];     /* ACTIVATE: name of the staged policy; INFO: of the active */
+    char previous[TITHE_NAME_MAX]; /* "" when there is none */
+    uint64_t active_bytes;
+    uint64_t previous_bytes;
+    uint64_t activated_ns;
+    uint64_t activations;
+    uint64_t rollbacks;
+    uint32_t trial;  /* 1: the active one is still on trial */
+    uint32_t failed; /* ACTIVATE/INFO: deaths of the steward under the active policy */
+    char reason[TITHE_REASON_MAX]; /* ROLLBACK in; INFO: of the last rollback */
+};
+
+struct tithe_stat {
+    uint32_t index;
+    uint32_t unused;
+    char name[64]; /* with the unit, e.g. "exits.cpuid" */
+    uint64_t value;
+};
+
+struct tithe_mgmt {
+    uint32_t op;
+    uint32_t vm;          /* where the operation is about one */
+    /* Exactly-once: an operation that changes something carries the peer's session and
+     * request number; the core remembers the last of each session, so a retry after a
+     * lost answer, or after a death of the steward between deed and answer, gets the
+     * first outcome again with `repeated` set. session 0: the steward's own doing. */
+    uint64_t session;
+    uint64_t request;
+    uint32_t repeated;    /* out */
+    uint32_t unused;
+    char reason[TITHE_REASON_MAX]; /* out: why it failed and how to mend it */
+    union {
+        struct tithe_create create;
+        struct { uint64_t value; } set;
+        struct tithe_io io;
+        struct tithe_event event;
+        struct tithe_ledger ledger;
+        struct tithe_image image;
+        struct tithe_policy_info policy;
+        struct tithe_stat stat;
+    } u;
+};
+
+#endif

@@ -1,0 +1,40 @@
+# The guest kernels that Tithe's tests run: mite and the Multiboot test kernels.
+# Included from the top Makefile; needs nothing from it.
+
+MITE_DIR := guest-tools/mite
+TESTKERNELS_DIR := guest-tools/testkernels
+MITE_OUT := build/guest
+MITE_OBJ := $(MITE_OUT)/obj
+
+MITE_CC ?= gcc
+MITE_CFLAGS := -m32 -march=i686 -std=c11 -ffreestanding -O2 -g -fno-pic -fno-pie \
+    -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
+    -fno-tree-loop-distribute-patterns -mno-mmx -mno-sse -mno-80387 -msoft-float \
+    -Wall -Wextra -Wconversion -Wshadow -Werror -MMD -MP
+MITE_LDFLAGS := -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
+    -Wl,--no-warn-rwx-segments -Wl,-T,$(MITE_DIR)/mite.ld
+
+# What every guest kernel is linked with.
+MITE_BASE := start.S console.c memory.c trap.c
+MITE_BASE_OBJS := $(patsubst %,$(MITE_OBJ)/mite/%.o,$(MITE_BASE))
+
+MITE_SRCS := $(filter-out $(MITE_BASE),$(notdir $(wildcard $(MITE_DIR)/*.c)))
+MITE_OBJS := $(MITE_BASE_OBJS) $(patsubst %,$(MITE_OBJ)/mite/%.o,$(MITE_SRCS))
+
+MITE_KERNELS := $(MITE_OUT)/mite.elf
+
+.PHONY: mite
+mite: $(MITE_KERNELS)
+
+$(MITE_OUT)/mite.elf: $(MITE_OBJS) $(MITE_DIR)/mite.ld
+	$(MITE_CC) $(MITE_LDFLAGS) -o $@ $(MITE_OBJS)
+
+$(MITE_OBJ)/mite/%.c.o: $(MITE_DIR)/%.c $(MITE_DIR)/mite.mk
+	@mkdir -p $(@D)
+	$(MITE_CC) $(MITE_CFLAGS) -c -o $@ $<
+
+$(MITE_OBJ)/mite/%.S.o: $(MITE_DIR)/%.S $(MITE_DIR)/mite.mk
+	@mkdir -p $(@D)
+	$(MITE_CC) $(MITE_CFLAGS) -c -o $@ $<
+
+-include $(MITE_OBJS:.o=.d)

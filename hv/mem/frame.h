@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The frame table: 16 bytes for every 4 KiB frame of RAM, and the allocator over it.
+ */
+#ifndef TITHE_MEM_FRAME_H
+#define TITHE_MEM_FRAME_H
+
+#include "tithe/types.h"
+
+enum frame_state {
+    FRAME_ABSENT = 0, /* not RAM, or kept by firmware */
+    FRAME_FREE,       /* on the free list */
+    FRAME_CORE,       /* core image, frame table, steward, modules, vCPU state */
+    FRAME_TABLE,      /* second-level table page; owner = VM */
+    FRAME_GUEST,      /* mapped once in the owner's second-level tables, at `gfn` */
+    FRAME_PARKED,     /* unmapped, but a TLB may still know it: free after the flush */
+};
+
+/* Owner of frames that belong to no VM. VM ids start at 1 and fit 16 bits in the frame table
+ * (the slot of the VM, not its never-reused id). */
+#define FRAME_OWNER_CORE 0u
+
+/* Turns [table, table + limit) into the frame table; every frame is ABSENT until added. `table`
+ * lies in the direct map and has frames_bytes(limit) bytes. Called once. */
+size_t frames_bytes(mfn_t limit);
+void frames_init(void *table, mfn_t limit);
+
+/* [start, start + count) is RAM: free for use (state FRAME_FREE) or in use (FRAME_CORE). A frame is added once. */
+void frames_add(mfn_t start, uint64_t count, enum frame_state state);
+
+/* One zeroed frame, or MFN_NONE. For FRAME_GUEST gfn is the back reference, else 0. Allocations other
+ * than FRAME_CORE fail once free frames would fall below the reserve plus what is promised to tables. */
+mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn);
+/* `count` consecutive zeroed FRAME_CORE frames, aligned to `align_frames`; first of them or MFN_NONE. */
+mfn_t frame_alloc_run(uint64_t count, uint64_t align_frames);
+void frame_free(mfn_t mfn);
+void frame_free_run(mfn_t mfn, uint64_t count);
+
+/* Set aside / give back `count` frames for later use as second-level tables; alloc with frame_alloc_promised.
+ * frames_promise returns false, and sets nothing aside, when so many are not free. */
+MUST_CHECK bool frames_promise(uint64_t count);
+void frames_unpromise(uint64_t count);
+/* Never fails: takes one promised frame as FRAME_TABLE of `owner`. */
+mfn_t frame_alloc_promised(uint16_t owner);
+
+/* FRAME_GUEST -> FRAME_PARKED -> free. */
+void frame_park(mfn_t mfn);
+
+enum frame_state frame_state(mfn_t mfn);
+uint16_t frame_owner(mfn_t mfn);
+gfn_t frame_gfn(mfn_t mfn);
+
+struct frame_counts {
+    uint64_t total;    /* RAM frames */
+    uint64_t free;
+    uint64_t promised; /* part of free */
+    uint64_t core;
+    uint64_t table;
+    uint64_t guest;
+    uint64_t parked;
+    uint64_t reserve;  /* part of free: kept back from guests */
+};
+void frames_counts(struct frame_counts *out);
+void frames_set_reserve(uint64_t reserve_pages);
+mfn_t frames_limit(void);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The guest-physical map of one VM. The second-level tables (EPT or NPT) are the map: a present entry
+ * names a frame, a non-present one says in its free bits what became of the page. There is no other copy.
+ */
+#ifndef TITHE_MEM_P2M_H
+#define TITHE_MEM_P2M_H
+
+#include "lib/lock.h"
+#include "mem/pt.h"
+#include "tithe/types.h"
+
+/* What an entry says. */
+enum p2m_type {
+    P2M_HOLE = 0,      /* no memory there: devices, or nothing */
+    P2M_UNTOUCHED = 1, /* guest RAM, never touched or given up for good: zero on the next touch */
+    P2M_BALLOONED = 2, /* guest RAM in the guest's balloon: zero on a touch, which counts as a pop */
+    P2M_PRESENT = 3,
+};
+
+struct p2m {
+    const struct pt_format *format;
+    struct lock lock;   /* LOCK_P2M */
+    hpa_t root;
+    uint16_t owner;     /* slot of the VM: owner of table and guest frames */
+    gfn_t limit;        /* first gfn above all RAM */
+    uint64_t size_pages; /* RAM pages: entries that are not holes */
+    uint64_t promised;  /* table frames still set aside */
+    uint64_t table_pages;
+    uint64_t present_pages;
+    uint64_t ballooned_pages;
+    uint64_t first_touches;
+    uint64_t pops;
+    /* Makes every CPU forget all translations of this map; set by vm/, NULL in tests. */
+    void (*flush)(struct p2m *p2m);
+};
+
+/* RAM of a guest: up to two ranges. */
+struct p2m_range {
+    gfn_t start;
+    uint64_t count;
+};
+
+/* Reserves the worst case of table pages and marks the ranges UNTOUCHED. False: not enough free memory
+ * (nothing is kept), or a range that overlaps, overflows or passes the format's address width. */
+MUST_CHECK bool p2m_create(struct p2m *p2m, const struct pt_format *format, uint16_t owner,
+                           const struct p2m_range *ranges, size_t range_count);
+/* Table frames that p2m_create would reserve for these ranges (for admission). */
+uint64_t p2m_table_pages(const struct p2m_range *ranges, size_t range_count);
+/* Frees every guest frame and table. No vCPU of the VM may run any more. */
+void p2m_destroy(struct p2m *p2m);
+/* Frees every guest frame and makes all RAM UNTOUCHED again, balloon entries too: the guest was reset. */
+void p2m_reset(struct p2m *p2m);
+
+/* The entry of a gfn: its type, and its frame when present. */
+enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
+
+enum p2m_touch {
+    P2M_TOUCH_OK = 0,     /* present now: *mfn is its frame; nothing to flush, since the entry was not present */
+    P2M_TOUCH_HOLE,       /* no memory there */
+    P2M_TOUCH_NO_MEMORY,  /* no free frame above the reserve: wait and try again */
+};
+/* Makes a RAM page present with a zeroed frame when it is not, as a guest access would. */
+MUST_CHECK enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
+
+/* ---- flush obligations: see mem/flush.h ---- */
+struct flush_batch;
+
+enum p2m_give {
+    P2M_GIVE_OK = 0,
+    P2M_GIVE_HOLE,      /* not RAM: a hostile or broken driver */
+    P2M_GIVE_ALREADY,   /* is ballooned already: nothing done */
+};
+/* The guest gave this page to its balloon: the frame (if any) is parked in the batch, the entry says BALLOONED. */
+MUST_CHECK enum p2m_give p2m_balloon(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch);
+/* The guest takes the page back: BALLOONED becomes UNTOUCHED. False when it was not ballooned. */
+bool p2m_unballoon(struct p2m *p2m, gfn_t gfn);
+/* All BALLOONED entries become UNTOUCHED (the driver was reset: the balloon pops). Returns how many. */
+uint64_t p2m_pop_all(struct p2m *p2m);
+/* Calls visit for every RAM gfn from `from` below `to`. */
+void p2m_walk(struct p2m *p2m, gfn_t from, gfn_t to,
+              void (*visit)(void *ctx, gfn_t gfn, enum p2m_type type, mfn_t mfn), void *ctx);
+
+#endif

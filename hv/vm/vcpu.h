@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A virtual CPU: what both vendors share. The vendor's own part (VMCS or VMCB) hangs off `hw`.
+ */
+#ifndef TITHE_VM_VCPU_H
+#define TITHE_VM_VCPU_H
+
+#include "dev/lapic.h"
+#include "tithe/types.h"
+#include "vm/sched.h"
+
+struct vm;
+
+/* General registers in the order of their instruction encoding. */
+enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, GPR_COUNT };
+
+/* Valid and writable between two runs. */
+struct vcpu_regs {
+    uint64_t gpr[GPR_COUNT];
+    uint64_t rip;
+    uint64_t rflags;
+};
+
+enum exit_kind {
+    EXIT_NONE = 0,      /* the vendor dealt with it: run again */
+    EXIT_INTERRUPT,     /* a host interrupt came (and has been handled by the host's vector) */
+    EXIT_WINDOW,        /* the guest can take an interrupt now; the request for it is over */
+    EXIT_CPUID,
+    EXIT_HLT,
+    EXIT_PIO,
+    EXIT_MSR_READ,
+    EXIT_MSR_WRITE,
+    EXIT_FAULT,         /* second-level fault */
+    EXIT_HYPERCALL,     /* VMCALL or VMMCALL */
+    EXIT_TRIPLE_FAULT,
+    EXIT_UNSUPPORTED,   /* an act nobody emulates; `why` names it */
+    EXIT_BAD_STATE,     /* entry refused: `why` says what for */
+    EXIT_KINDS
+};
+
+struct exit {
+    enum exit_kind kind;
+    uint32_t insn_bytes; /* length of the instruction that exited, where it did */
+    const char *why;
+    union {
+        struct {
+            uint16_t port;
+            uint8_t bytes; /* 1, 2, 4 */
+            bool in;
+            bool string;
+            bool rep;
+            uint8_t addr_bytes; /* of a string instruction: 2, 4, 8 */
+            uint8_t seg;        /* of OUTS: enum seg */
+        } pio;
+        struct {
+            gpa_t gpa;
+            bool write;
+            bool exec;
+            bool walk; /* by the guest's page walk, not the access itself */
+        } fault;
+    } u;
+};
+
+/* Segment registers as an exception's or a descriptor's fields know them. */
+enum seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
+
+struct segment {
+    uint64_t base;
+    uint32_t limit;    /* in bytes, granularity applied */
+    uint16_t selector;
+    uint16_t attr;     /* VMX access-rights layout: bits 0-7 descriptor byte 5, 12-15 AVL L D/B G; bit 16 would be unusable: see `unusable` */
+    bool unusable;
+};
+
+enum sysreg { SYS_CR0, SYS_CR2, SYS_CR3, SYS_CR4, SYS_EFER, SYS_GDT_BASE, SYS_GDT_LIMIT, SYS_IDT_BASE, SYS_IDT_LIMIT, SYS_PAT,
+              SYS_STAR, SYS_LSTAR, SYS_CSTAR, SYS_FMASK, SYS_FS_BASE, SYS_GS_BASE, SYS_KERNEL_GS_BASE,
+              SYS_SYSENTER_CS, SYS_SYSENTER_ESP, SYS_SYSENTER_EIP, SYS_DEBUGCTL, SYS_COUNT };
+
+/* FPU and extended state of whoever is not running: XSAVE area, 64-aligned, sized for all of the host's XCR0. */
+struct fpu_state {
+    void *area;   /* frame run from frame_alloc_run */
+    uint64_t xcr0; /* the owner's XCR0 */
+};
+
+enum vcpu_state {
+    VCPU_STOPPED,  /* not started, or its VM has ended */
+    VCPU_RUNNABLE,
+    VCPU_HALTED,   /* HLT: till an interrupt is pending */
+    VCPU_WAIT_MEMORY, /* its fault found no free frame */
+};
+
+struct vcpu {
+    struct vm *vm;
+    uint32_t index;          /* in its VM; also its APIC id */
+    enum vcpu_state state;
+    struct sched_entity sched;
+    struct vcpu_regs regs;
+    struct exit exit;
+    bool clear_shadow;       /* an instruction was emulated: STI/MOV SS blocking is over */
+    bool window_wanted;      /* leave the guest as soon as it can take an interrupt */
+    struct fpu_state fpu;
+    struct lapic lapic;
+    void *hw;                /* struct vmx_vcpu or struct svm_vcpu */
+    uint64_t tlb_seen;       /* vm->tlb_generation at the last entry */
+    uint64_t exits[EXIT_KINDS];
+};
+
+/* Call after emulating the instruction that exited. */
+static inline void vcpu_skip(struct vcpu *v)
+{
+    v->regs.rip += v->exit.insn_bytes;
+    v->clear_shadow = true;
+}
+
+#endif

@@ -70,8 +70,6 @@ static size_t cobs_decode(uint8_t *bytes, size_t length)
     return out;
 }
 
-/* One payload has exactly one encoding: a run of 254 that ends the frame would
- * have two, and so a damaged byte could go unnoticed there. */
 static bool segment_is_frame(struct frame_decoder *d)
 {
     if (d->too_long) return false;
@@ -112,7 +110,6 @@ static enum frame_event zero_byte(struct frame_decoder *d)
     bool was_in_frame = d->in_frame;
     bool was_text = !d->binary && !d->too_long;
     size_t length = d->segment_bytes;
-    static_assert(FRAME_COBS_MAX_BYTES < 65536, "the segment fits on any stack");
     if (length == 0 && !d->too_long) {
         d->in_frame = true;
         return FRAME_NONE;
@@ -145,11 +142,8 @@ enum frame_event frame_decode(struct frame_decoder *d, uint8_t byte)
         d->in_frame = false;
         return give_text(d, d->segment, length);
     }
-    if (d->binary) return FRAME_NONE;
-    if (byte == '\n') { /* text need not be kept once its line has ended */
-        start_segment(d);
-        d->segment[0] = byte;
-        return give_text(d, d->segment, 1);
-    }
-    return give_text(d, d->segment + d->segment_bytes - 1, 1);
+    if (!is_text(byte)) return FRAME_NONE;
+    if (byte == '\n' && !d->binary) start_segment(d); /* a whole line of text is no part of a frame */
+    d->last = byte;
+    return give_text(d, &d->last, 1);
 }

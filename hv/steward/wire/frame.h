@@ -34,11 +34,12 @@ enum frame_event {
 /* A decoder needs no set-up beyond zeroing. It finds its place again by itself
  * after noise, cut frames, and lost or inserted zero bytes. */
 struct frame_decoder {
-    bool in_frame;       /* the last zero byte opened a frame, as far as we know */
-    bool too_long;       /* the bytes since the last zero did not fit */
-    bool binary;         /* ... and some of them cannot be text */
+    bool in_frame;        /* the last zero byte opened a frame, as far as we know */
+    bool too_long;        /* the bytes since the last zero did not fit */
+    bool binary;          /* ... and some of them cannot be text */
     size_t segment_bytes; /* since the last zero byte */
     uint8_t segment[FRAME_COBS_MAX_BYTES];
+    uint8_t last;
     /* Results, valid until the next call. */
     const uint8_t *text;
     size_t text_bytes;

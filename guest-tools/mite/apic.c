@@ -5,14 +5,14 @@
 #include "cpu.h"
 #include "trap.h"
 
-#define BASE_ENABLE (1U << 11)
-#define BASE_X2APIC (1U << 10)
+#define BASE_ENABLE      (1U << 11)
+#define BASE_X2APIC      (1U << 10)
 #define X2APIC_MSR_FIRST 0x800U
-#define SPURIOUS_ENABLE (1U << 8)
-#define LVT_MASKED (1U << 16)
-#define LVT_PERIODIC (1U << 17)
+#define SPURIOUS_ENABLE  (1U << 8)
+#define LVT_MASKED       (1U << 16)
+#define LVT_PERIODIC     (1U << 17)
 #define LVT_TSC_DEADLINE (1U << 18)
-#define DIVIDE_BY_1 0xBU
+#define DIVIDE_BY_1      0xBU
 
 // Long waits are cut into pieces: the count register has 32 bits.
 #define LONGEST_WAIT_MS 1000U
@@ -20,34 +20,37 @@
 static bool x2apic;
 static bool has_tsc_deadline;
 
-bool apic_is_x2apic(void) {
+bool apic_is_x2apic(void)
+{
     return x2apic;
 }
 
-uint32_t apic_read(uint32_t offset) {
-    if (x2apic)
-        return (uint32_t)rdmsr(X2APIC_MSR_FIRST + (offset >> 4));
+uint32_t apic_read(uint32_t offset)
+{
+    if (x2apic) return (uint32_t)rdmsr(X2APIC_MSR_FIRST + (offset >> 4));
     return mmio_read32(APIC_BASE + offset);
 }
 
-void apic_write(uint32_t offset, uint32_t value) {
+void apic_write(uint32_t offset, uint32_t value)
+{
     if (x2apic)
         wrmsr(X2APIC_MSR_FIRST + (offset >> 4), value);
     else
         mmio_write32(APIC_BASE + offset, value);
 }
 
-static void on_timer(void) {
+static void on_timer(void)
+{
     apic_write(APIC_END_OF_INTERRUPT, 0);
 }
 
-void apic_init(bool want_x2apic) {
+void apic_init(bool want_x2apic)
+{
     outb(0xFF, 0x21);
     outb(0xFF, 0xA1);
     uint32_t features = cpuid(1, 0).ecx;
     uint64_t base = rdmsr(MSR_APIC_BASE) | BASE_ENABLE;
-    if (want_x2apic && (features & (1U << 21)))
-        base |= BASE_X2APIC;
+    if (want_x2apic && (features & (1U << 21))) base |= BASE_X2APIC;
     wrmsr(MSR_APIC_BASE, base);
     x2apic = (base & BASE_X2APIC) != 0;
     has_tsc_deadline = (features & (1U << 24)) != 0;
@@ -56,35 +59,40 @@ void apic_init(bool want_x2apic) {
     apic_timer_stop();
 }
 
-static void start(uint32_t mode, uint32_t count) {
+static void start(uint32_t mode, uint32_t count)
+{
     apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
     apic_write(APIC_LVT_TIMER, mode | VECTOR_TIMER);
     apic_write(APIC_TIMER_INITIAL, count);
 }
 
-void apic_timer_start(uint32_t count) {
+void apic_timer_start(uint32_t count)
+{
     start(0, count);
 }
 
-void apic_timer_start_periodic(uint32_t count) {
+void apic_timer_start_periodic(uint32_t count)
+{
     start(LVT_PERIODIC, count);
 }
 
-uint32_t apic_timer_left(void) {
+uint32_t apic_timer_left(void)
+{
     return apic_read(APIC_TIMER_CURRENT);
 }
 
-void apic_timer_stop(void) {
+void apic_timer_stop(void)
+{
     apic_write(APIC_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
     apic_write(APIC_TIMER_INITIAL, 0);
 }
 
-void apic_timer_wake_at(uint64_t deadline) {
+void apic_timer_wake_at(uint64_t deadline)
+{
     uint64_t now = rdtsc();
     uint64_t longest = (uint64_t)clock_tsc_khz() * LONGEST_WAIT_MS;
     uint64_t wait = deadline > now ? deadline - now : 0;
-    if (wait > longest)
-        wait = longest;
+    if (wait > longest) wait = longest;
     if (has_tsc_deadline) {
         apic_write(APIC_LVT_TIMER, LVT_TSC_DEADLINE | VECTOR_TIMER);
         // SDM vol. 3, 11.5.4.1: the write to the memory-mapped LVT must be done before the WRMSR.
@@ -94,7 +102,6 @@ void apic_timer_wake_at(uint64_t deadline) {
     }
     // In microseconds, because the product of both frequencies and a wait would not fit.
     uint64_t count = divide(clock_ticks_to_us(wait) * clock_apic_khz(), 1000);
-    if (count == 0)
-        count = 1;
+    if (count == 0) count = 1;
     apic_timer_start(count > UINT32_MAX ? UINT32_MAX : (uint32_t)count);
 }

@@ -9,32 +9,33 @@
 static uint64_t poll_ticks;
 static uint64_t next_poll;
 
-void attend_every_us(uint64_t us) {
+void attend_every_us(uint64_t us)
+{
     poll_ticks = clock_us_to_ticks(us);
 }
 
-void attend(void) {
-    if (poll_ticks == 0 || !balloon_present() || rdtsc() < next_poll)
-        return;
+void attend(void)
+{
+    if (poll_ticks == 0 || !balloon_present() || rdtsc() < next_poll) return;
     balloon_service();
     next_poll = rdtsc() + poll_ticks;
 }
 
-void sleep_until(uint64_t deadline) {
+void sleep_until(uint64_t deadline)
+{
     for (;;) {
         attend();
-        if (rdtsc() >= deadline)
-            break;
+        if (rdtsc() >= deadline) break;
         uint64_t wake = deadline;
-        if (poll_ticks != 0 && balloon_present() && next_poll < wake)
-            wake = next_poll;
+        if (poll_ticks != 0 && balloon_present() && next_poll < wake) wake = next_poll;
         apic_timer_wake_at(wake);
         wait_for_interrupt();
     }
     apic_timer_stop();
 }
 
-void spin_until(uint64_t deadline) {
+void spin_until(uint64_t deadline)
+{
     while (rdtsc() < deadline) {
         attend();
         pause();

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define COMMAND_LINE_BYTES 16384
-#define RAM_RANGES 32
+#define RAM_RANGES         32
 
 // Page-aligned, inside the first 4 GiB.
 struct ram_range {

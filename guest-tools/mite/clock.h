@@ -7,7 +7,7 @@
 
 // The hypervisor's timing leaf: EAX = TSC kHz, EBX = APIC timer kHz.
 #define CPUID_HYPERVISOR 0x40000000
-#define CPUID_TIMING 0x40000010
+#define CPUID_TIMING     0x40000010
 
 void clock_init(void);
 

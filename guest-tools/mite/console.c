@@ -17,13 +17,14 @@ enum {
 };
 
 // A missing or stuck UART must not stop a workload.
-static void wait_line_status(uint8_t bit) {
+static void wait_line_status(uint8_t bit)
+{
     for (uint32_t tries = 0; tries < 1000000; tries++)
-        if (inb(UART_LINE_STATUS) & bit)
-            return;
+        if (inb(UART_LINE_STATUS) & bit) return;
 }
 
-void console_init(void) {
+void console_init(void)
+{
     outb(0x00, UART_INTERRUPT_ENABLE);
     outb(0x80, UART_LINE_CONTROL); // divisor latch
     outb(0x01, UART_DATA);         // 115200 baud
@@ -33,16 +34,19 @@ void console_init(void) {
     outb(0x03, UART_MODEM_CONTROL);
 }
 
-void console_byte(char byte) {
+void console_byte(char byte)
+{
     wait_line_status(LINE_STATUS_HOLDING_EMPTY);
     outb((uint8_t)byte, UART_DATA);
 }
 
-void console_drain(void) {
+void console_drain(void)
+{
     wait_line_status(LINE_STATUS_ALL_SENT);
 }
 
-static void put_number(uint64_t value, uint32_t base) {
+static void put_number(uint64_t value, uint32_t base)
+{
     char digits[20];
     uint32_t count = 0;
     do {
@@ -51,21 +55,20 @@ static void put_number(uint64_t value, uint32_t base) {
         digits[count++] = "0123456789abcdef"[digit];
         value = rest;
     } while (value != 0);
-    while (count > 0)
-        console_byte(digits[--count]);
+    while (count > 0) console_byte(digits[--count]);
 }
 
-static void put_string(const char *text, uint32_t limit) {
-    for (; limit > 0 && *text != '\0'; text++, limit--)
-        console_byte(*text);
+static void put_string(const char *text, uint32_t limit)
+{
+    for (; limit > 0 && *text != '\0'; text++, limit--) console_byte(*text);
 }
 
-void say(const char *format, ...) {
+void say(const char *format, ...)
+{
     va_list args;
     va_start(args, format);
     for (const char *p = format; *p != '\0'; p++) {
-        if (*p == '\n')
-            console_byte('\r');
+        if (*p == '\n') console_byte('\r');
         if (*p != '%') {
             console_byte(*p);
             continue;
@@ -77,31 +80,23 @@ void say(const char *format, ...) {
             limit = va_arg(args, uint32_t);
             p += 2;
         }
-        for (; *p == 'l'; p++)
-            longs++;
+        for (; *p == 'l'; p++) longs++;
         switch (*p) {
-        case 's':
-            put_string(va_arg(args, const char *), limit);
-            break;
-        case 'c':
-            console_byte((char)va_arg(args, int));
-            break;
+        case 's': put_string(va_arg(args, const char *), limit); break;
+        case 'c': console_byte((char)va_arg(args, int)); break;
         case 'u':
         case 'x':
-            put_number(longs == 2 ? va_arg(args, uint64_t) : va_arg(args, uint32_t),
-                       *p == 'u' ? 10 : 16);
+            put_number(longs == 2 ? va_arg(args, uint64_t) : va_arg(args, uint32_t), *p == 'u' ? 10 : 16);
             break;
-        default:
-            console_byte(*p);
-            break;
+        default: console_byte(*p); break;
         }
     }
     va_end(args);
 }
 
-_Noreturn void machine_exit(uint32_t code) {
+_Noreturn void machine_exit(uint32_t code)
+{
     console_drain();
     outl(code, EXIT_PORT);
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    for (;;) __asm__ volatile("cli; hlt");
 }

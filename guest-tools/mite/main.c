@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apic.h"
 #include "attend.h"
+#include "balloon.h"
 #include "boot.h"
 #include "clock.h"
 #include "console.h"
@@ -22,92 +23,103 @@ struct options {
     uint64_t seed;
     uint64_t poll_us;
     uint64_t patience_us;
+    uint64_t balloon;
+    uint32_t balloon_rate_pages;
     bool x2apic;
 };
 
-static _Noreturn void refuse(struct span what, const char *reason) {
+static _Noreturn void refuse(struct span what, const char *reason)
+{
     script_complain(what, reason);
     say("mite: exit code=%u\n", EXIT_BAD_SCRIPT);
     machine_exit(EXIT_BAD_SCRIPT);
 }
 
-static bool is_space(char c) {
+static bool is_space(char c)
+{
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 // Takes the next word off `text`; an empty one at its end.
-static struct span next_word(struct span *text) {
-    while (text->length > 0 && is_space(text->at[0]))
-        *text = span_skip(*text, 1);
+static struct span next_word(struct span *text)
+{
+    while (text->length > 0 && is_space(text->at[0])) *text = span_skip(*text, 1);
     struct span word = {text->at, 0};
-    while (word.length < text->length && !is_space(text->at[word.length]))
-        word.length++;
+    while (word.length < text->length && !is_space(text->at[word.length])) word.length++;
     *text = span_skip(*text, word.length);
     return word;
 }
 
-static void read_option(struct span word, struct options *options) {
+static void read_option(struct span word, struct options *options)
+{
     uint32_t name_length = span_find(word, '=');
     struct span name = {word.at, name_length};
     if (span_is(word, "x2apic")) {
         options->x2apic = true;
         return;
     }
-    if (name_length == word.length)
-        refuse(word, "no such word");
+    if (name_length == word.length) refuse(word, "no such word");
     struct span value = span_skip(word, name_length + 1);
-    if (span_is(name, "run"))
+    if (span_is(name, "run")) {
         options->script = value;
-    else if (span_is(name, "seed")) {
+    } else if (span_is(name, "balloon")) {
+        if (!parse_number(value, &options->balloon) || options->balloon > UINT32_MAX - PAGE_BYTES)
+            refuse(word, "balloon wants an address below 4 GiB");
+    } else if (span_is(name, "balloon_rate")) {
+        if (!parse_rate(value, &options->balloon_rate_pages))
+            refuse(word, "a rate is a size with /s after it");
+    } else if (span_is(name, "seed")) {
         if (!parse_number(value, &options->seed) || options->seed > UINT32_MAX)
             refuse(word, "a seed is a number of 32 bits");
     } else if (span_is(name, "poll")) {
-        if (!parse_us(value, &options->poll_us))
-            refuse(word, "a time is a number with us, ms or s");
+        if (!parse_us(value, &options->poll_us)) refuse(word, "a time is a number with us, ms or s");
     } else if (span_is(name, "wait")) {
-        if (!parse_us(value, &options->patience_us))
-            refuse(word, "a time is a number with us, ms or s");
-    } else
+        if (!parse_us(value, &options->patience_us)) refuse(word, "a time is a number with us, ms or s");
+    } else {
         refuse(word, "no such word");
-}
-
-// The first word is the kernel's name, if the loader gives one.
-static void read_options(struct span line, struct options *options) {
-    for (bool first = true;; first = false) {
-        struct span word = next_word(&line);
-        if (word.length == 0)
-            return;
-        if (!first || span_find(word, '=') < word.length)
-            read_option(word, options);
     }
 }
 
-static struct span module_script(void) {
+// The first word is the kernel's name, if the loader gives one.
+static void read_options(struct span line, struct options *options)
+{
+    for (bool first = true;; first = false) {
+        struct span word = next_word(&line);
+        if (word.length == 0) return;
+        if (!first || span_find(word, '=') < word.length) read_option(word, options);
+    }
+}
+
+static struct span module_script(void)
+{
     struct span text = span_of(boot.module);
     return next_word(&text);
 }
 
-_Noreturn void kernel_main(uint32_t magic, const void *info) {
+_Noreturn void kernel_main(uint32_t magic, const void *info)
+{
     console_init();
     trap_init();
     if (!boot_read(magic, info, &boot) || !pages_init(&boot)) {
         say("mite: exit code=%u: not started by a Multiboot loader, or no memory\n", EXIT_NO_START);
         machine_exit(EXIT_NO_START);
     }
-    struct options options = {.poll_us = POLL_DEFAULT_US};
+    struct options options = {.poll_us = POLL_DEFAULT_US,
+                              .balloon = BALLOON_ADDRESS,
+                              .balloon_rate_pages = BALLOON_RATE_PAGES_DEFAULT};
     read_options(span_of(boot.command_line), &options);
-    if (options.script.length == 0)
-        options.script = module_script();
-    if (options.script.length == 0)
-        options.script = span_of("idle");
+    if (options.script.length == 0) options.script = module_script();
+    if (options.script.length == 0) options.script = span_of("idle");
     apic_init(options.x2apic);
     clock_init();
     pattern_seed((uint32_t)options.seed);
     workload_patience_us(options.patience_us);
     attend_every_us(options.poll_us);
-    say("mite: ready mem_pages=%u own_pages=%u tsc_khz=%u apic_khz=%u clock=%s apic=%s\n",
+    balloon_set_rate(options.balloon_rate_pages);
+    bool has_balloon = balloon_open((uint32_t)options.balloon);
+    say("mite: ready mem_pages=%u own_pages=%u tsc_khz=%u apic_khz=%u clock=%s apic=%s balloon=%s\n",
         pages_managed(), pages_own(), clock_tsc_khz(), clock_apic_khz(), clock_source(),
-        apic_is_x2apic() ? "x2apic" : "xapic");
+        apic_is_x2apic() ? "x2apic" : "xapic", has_balloon ? "yes" : "no");
     if (!script_check(options.script)) {
         say("mite: exit code=%u\n", EXIT_BAD_SCRIPT);
         machine_exit(EXIT_BAD_SCRIPT);

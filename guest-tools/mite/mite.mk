@@ -1,16 +1,13 @@
 # The guest kernels that Tithe's tests run: mite and the Multiboot test kernels.
-# Included from the top Makefile; needs nothing from it.
 
 MITE_DIR := guest-tools/mite
 TESTKERNELS_DIR := guest-tools/testkernels
-MITE_OUT := build/guest
+MITE_OUT := $(BUILD)/guest
 MITE_OBJ := $(MITE_OUT)/obj
 
-MITE_CC ?= gcc
-MITE_CFLAGS := -m32 -march=i686 -std=c11 -ffreestanding -O2 -g -fno-pic -fno-pie \
-    -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
-    -fno-tree-loop-distribute-patterns -mno-mmx -mno-sse -mno-80387 -msoft-float \
-    -Wall -Wextra -Wconversion -Wshadow -Werror -MMD -MP
+MITE_CFLAGS := $(CFLAGS) -m32 -march=i686 -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
+    -fno-asynchronous-unwind-tables -fcf-protection=none -fno-tree-loop-distribute-patterns \
+    -mgeneral-regs-only
 MITE_LDFLAGS := -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack \
     -Wl,--no-warn-rwx-segments -Wl,-T,$(MITE_DIR)/mite.ld
 
@@ -23,18 +20,20 @@ MITE_OBJS := $(MITE_BASE_OBJS) $(patsubst %,$(MITE_OBJ)/mite/%.o,$(MITE_SRCS))
 
 MITE_KERNELS := $(MITE_OUT)/mite.elf
 
-.PHONY: mite
-mite: $(MITE_KERNELS)
+test-host: $(MITE_KERNELS)
 
 $(MITE_OUT)/mite.elf: $(MITE_OBJS) $(MITE_DIR)/mite.ld
-	$(MITE_CC) $(MITE_LDFLAGS) -o $@ $(MITE_OBJS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(MITE_LDFLAGS) -o $@ $(MITE_OBJS)
 
 $(MITE_OBJ)/mite/%.c.o: $(MITE_DIR)/%.c $(MITE_DIR)/mite.mk
-	@mkdir -p $(@D)
-	$(MITE_CC) $(MITE_CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(MITE_CFLAGS) $(DEPFLAGS) -c -o $@ $<
 
 $(MITE_OBJ)/mite/%.S.o: $(MITE_DIR)/%.S $(MITE_DIR)/mite.mk
-	@mkdir -p $(@D)
-	$(MITE_CC) $(MITE_CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(MITE_CFLAGS) $(DEPFLAGS) -c -o $@ $<
 
 -include $(MITE_OBJS:.o=.d)

@@ -10,7 +10,7 @@
 #include "boot.h"
 
 #define PAGE_BYTES 4096U
-#define PAGE_NONE UINT32_MAX
+#define PAGE_NONE  UINT32_MAX
 
 enum page_state {
     PAGE_RESERVED, // not RAM, or not ours
@@ -67,12 +67,15 @@ void page_mark_used(uint32_t page);
 uint32_t pages_used(void);
 void pages_forget_use(void);
 
-// The lowest page that is fresh or free, the highest such page, the lowest fresh one, or the next
-// held one from `from` on. PAGE_NONE if there is none.
+// The first page in `state` from `from` on, the lowest one, the highest one. PAGE_NONE if there is
+// none.
+uint32_t pages_next(enum page_state state, uint32_t from);
+uint32_t pages_lowest(enum page_state state);
+uint32_t pages_highest(enum page_state state);
+
+// Available is fresh or free.
+uint32_t pages_available(void);
 uint32_t pages_lowest_available(void);
 uint32_t pages_highest_available(void);
-uint32_t pages_lowest_fresh(void);
-uint32_t pages_next_held(uint32_t from);
-uint32_t pages_highest_held(void);
 
 #endif

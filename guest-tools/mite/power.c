@@ -5,21 +5,22 @@
 #include "cpu.h"
 #include "trap.h"
 
-#define SLEEP_CONTROL_PORT 0x600
-#define RESET_PORT 0x602
+#define SLEEP_CONTROL_PORT  0x600
+#define RESET_PORT          0x602
 #define SLEEP_TYPE_5_ENABLE 0x34
-#define RESET_VALUE 0x01
+#define RESET_VALUE         0x01
 
 #define KEYBOARD_COMMAND_PORT 0x64
-#define KEYBOARD_PULSE_RESET 0xFE
+#define KEYBOARD_PULSE_RESET  0xFE
 
-static _Noreturn void stay(void) {
+static _Noreturn void stay(void)
+{
     say("mite: still here\n");
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    for (;;) __asm__ volatile("cli; hlt");
 }
 
-_Noreturn void power_reboot(void) {
+_Noreturn void power_reboot(void)
+{
     say("mite: reboot\n");
     console_drain();
     outb(RESET_VALUE, RESET_PORT);
@@ -27,14 +28,16 @@ _Noreturn void power_reboot(void) {
     stay();
 }
 
-_Noreturn void power_off(void) {
+_Noreturn void power_off(void)
+{
     say("mite: poweroff\n");
     console_drain();
     outb(SLEEP_TYPE_5_ENABLE, SLEEP_CONTROL_PORT);
     stay();
 }
 
-_Noreturn void power_crash(void) {
+_Noreturn void power_crash(void)
+{
     say("mite: crash\n");
     console_drain();
     trap_destroy();

@@ -29,6 +29,9 @@ bool parse_number(struct span span, uint64_t *value);
 // A number of bytes with K, M, G (powers of 1024) or p (pages) after it, rounded up to pages.
 bool parse_pages(struct span span, uint32_t *page_count);
 
+// At least a page, with /s after it.
+bool parse_rate(struct span span, uint32_t *pages_per_second);
+
 // A number with us, ms or s after it.
 bool parse_us(struct span span, uint64_t *us);
 

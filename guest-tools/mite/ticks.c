@@ -12,20 +12,22 @@ static volatile uint32_t tick_count;
 static uint64_t last_tick;
 static uint64_t longest_gap;
 
-static void on_tick(void) {
+static void on_tick(void)
+{
     apic_write(APIC_END_OF_INTERRUPT, 0);
     uint64_t now = rdtsc();
-    if (now - last_tick > longest_gap)
-        longest_gap = now - last_tick;
+    if (now - last_tick > longest_gap) longest_gap = now - last_tick;
     last_tick = now;
     tick_count++;
 }
 
-static void on_wake(void) {
+static void on_wake(void)
+{
     apic_write(APIC_END_OF_INTERRUPT, 0);
 }
 
-void ticks_run(uint64_t us) {
+void ticks_run(uint64_t us)
+{
     tick_count = 0;
     longest_gap = 0;
     uint64_t end = rdtsc() + clock_us_to_ticks(us);

@@ -2,6 +2,7 @@
 #include "verbs.h"
 
 #include "attend.h"
+#include "balloon.h"
 #include "clock.h"
 #include "console.h"
 #include "cpu.h"
@@ -10,12 +11,15 @@
 #include "ticks.h"
 #include "workload.h"
 
+#define EXIT_AWAIT 1
+
 static const char *const bad_size = "a size is a number with K, M, G or p (pages), or all";
 static const char *const bad_rate = "a rate is a size with /s after it";
 static const char *const bad_time = "a time is a number with us, ms or s";
 
 // SIZE, or SIZE@RATE.
-static const char *parse_amount(struct span text, uint32_t *page_count, struct pace *pace) {
+static const char *parse_amount(struct span text, uint32_t *page_count, struct pace *pace)
+{
     uint32_t at = span_find(text, '@');
     struct span size = {text.at, at};
     *pace = (struct pace){0};
@@ -23,21 +27,15 @@ static const char *parse_amount(struct span text, uint32_t *page_count, struct p
         *page_count = PAGES_ALL;
     else if (!parse_pages(size, page_count))
         return bad_size;
-    if (at == text.length)
-        return NULL;
-    struct span rate = span_skip(text, at + 1);
-    if (rate.length < 3 || !span_is(span_skip(rate, rate.length - 2), "/s"))
-        return bad_rate;
-    rate.length -= 2;
-    return parse_pages(rate, &pace->pages_per_second) && pace->pages_per_second > 0 ? NULL
-                                                                                    : bad_rate;
+    if (at == text.length) return NULL;
+    return parse_rate(span_skip(text, at + 1), &pace->pages_per_second) ? NULL : bad_rate;
 }
 
-static const char *parse_kind(struct span text, enum page_kind *kind) {
+static const char *parse_kind(struct span text, enum page_kind *kind)
+{
     static const char *const names[KIND_COUNT] = {"unique", "alike", "zero", "half", "sparse"};
     *kind = KIND_UNIQUE;
-    if (text.length == 0)
-        return NULL;
+    if (text.length == 0) return NULL;
     for (uint32_t i = 0; i < KIND_COUNT; i++) {
         if (span_is(text, names[i])) {
             *kind = (enum page_kind)i;
@@ -47,118 +45,149 @@ static const char *parse_kind(struct span text, enum page_kind *kind) {
     return "a kind is unique, alike, zero, half or sparse";
 }
 
-static const char *verb_touch(const struct verb_call *call) {
+static const char *verb_touch(const struct verb_call *call)
+{
     uint32_t page_count;
     struct pace pace;
     enum page_kind kind;
     const char *reason = parse_amount(call->arguments[0], &page_count, &pace);
-    if (!reason)
-        reason = parse_kind(call->arguments[1], &kind);
-    if (!reason && !call->dry)
-        workload_touch(page_count, kind, pace);
+    if (!reason) reason = parse_kind(call->arguments[1], &kind);
+    if (!reason && !call->dry) workload_touch(page_count, kind, pace);
     return reason;
 }
 
-static const char *verb_read(const struct verb_call *call) {
+static const char *verb_read(const struct verb_call *call)
+{
     uint32_t page_count;
     struct pace pace;
     const char *reason = parse_amount(call->arguments[0], &page_count, &pace);
-    if (!reason && !call->dry)
-        workload_read(page_count, pace);
+    if (!reason && !call->dry) workload_read(page_count, pace);
     return reason;
 }
 
-static const char *verb_rewrite(const struct verb_call *call) {
+static const char *verb_rewrite(const struct verb_call *call)
+{
     uint32_t page_count = PAGES_ALL;
     uint32_t millionths;
     struct pace pace = {0};
     if (span_is(call->arguments[0], "random")) {
         if (!parse_millionths(call->arguments[1], &millionths))
             return "rewrite:random wants a part from 0 to 1, like 0.2";
-        if (!call->dry)
-            workload_rewrite_part(millionths);
+        if (!call->dry) workload_rewrite_part(millionths);
         return NULL;
     }
-    if (call->arguments[1].length > 0)
-        return "too many arguments";
+    if (call->arguments[1].length > 0) return "too many arguments";
     const char *reason = NULL;
-    if (call->arguments[0].length > 0)
-        reason = parse_amount(call->arguments[0], &page_count, &pace);
-    if (!reason && !call->dry)
-        workload_rewrite(page_count, pace);
+    if (call->arguments[0].length > 0) reason = parse_amount(call->arguments[0], &page_count, &pace);
+    if (!reason && !call->dry) workload_rewrite(page_count, pace);
     return reason;
 }
 
-static const char *verb_random(const struct verb_call *call) {
+static const char *verb_random(const struct verb_call *call)
+{
     uint64_t count;
-    if (!parse_number(call->arguments[0], &count))
-        return "random wants a number of writes";
-    if (!call->dry)
-        workload_random(count);
+    if (!parse_number(call->arguments[0], &count)) return "random wants a number of writes";
+    if (!call->dry) workload_random(count);
     return NULL;
 }
 
-static const char *verb_free(const struct verb_call *call) {
+static const char *verb_free(const struct verb_call *call)
+{
     uint32_t page_count;
     struct pace pace;
     const char *reason = parse_amount(call->arguments[0], &page_count, &pace);
-    if (!reason && pace.pages_per_second != 0)
-        return "free has no rate";
-    if (!reason && !call->dry)
-        workload_free(page_count);
+    if (!reason && pace.pages_per_second != 0) return "free has no rate";
+    if (!reason && !call->dry) workload_free(page_count);
     return reason;
 }
 
-static const char *verb_verify(const struct verb_call *call) {
-    if (!call->dry)
-        workload_verify();
+static const char *verb_give(const struct verb_call *call)
+{
+    uint32_t page_count;
+    struct pace pace;
+    const char *reason = parse_amount(call->arguments[0], &page_count, &pace);
+    if (!reason && pace.pages_per_second != 0) return "give has no rate";
+    if (!reason && !call->dry) balloon_give(page_count);
+    return reason;
+}
+
+static const char *verb_balloon(const struct verb_call *call)
+{
+    if (!call->dry) {
+        balloon_service();
+        balloon_print();
+    }
     return NULL;
 }
 
-static const char *verb_report(const struct verb_call *call) {
-    if (!call->dry)
-        workload_report();
+// Waits for one of the states that a balloon comes to rest in.
+static const char *verb_await(const struct verb_call *call)
+{
+    bool inflated = span_is(call->arguments[0], "inflated");
+    bool deflated = span_is(call->arguments[0], "deflated");
+    uint64_t us;
+    if (!inflated && !deflated) return "await wants inflated or deflated";
+    if (!parse_us(call->arguments[1], &us)) return bad_time;
+    if (call->dry) return NULL;
+    uint64_t give_up = rdtsc() + clock_us_to_ticks(us);
+    while ((pages_count(PAGE_BALLOONED) > 0) != inflated || pages_count(PAGE_BALLOONED) != balloon_target()) {
+        if (rdtsc() >= give_up) {
+            balloon_print();
+            say("mite: await FAIL\nmite: exit code=%u\n", EXIT_AWAIT);
+            machine_exit(EXIT_AWAIT);
+        }
+        sleep_until(rdtsc() + clock_us_to_ticks(POLL_DEFAULT_US));
+    }
     return NULL;
 }
 
-static const char *verb_idle(const struct verb_call *call) {
+static const char *verb_verify(const struct verb_call *call)
+{
+    if (!call->dry) workload_verify();
+    return NULL;
+}
+
+static const char *verb_report(const struct verb_call *call)
+{
+    if (!call->dry) workload_report();
+    return NULL;
+}
+
+static const char *verb_idle(const struct verb_call *call)
+{
     uint64_t us = 0;
     bool forever = call->arguments[0].length == 0;
-    if (!forever && !parse_us(call->arguments[0], &us))
-        return bad_time;
-    if (!call->dry)
-        sleep_until(forever ? UINT64_MAX : rdtsc() + clock_us_to_ticks(us));
+    if (!forever && !parse_us(call->arguments[0], &us)) return bad_time;
+    if (!call->dry) sleep_until(forever ? UINT64_MAX : rdtsc() + clock_us_to_ticks(us));
     return NULL;
 }
 
-static const char *verb_spin(const struct verb_call *call) {
+static const char *verb_spin(const struct verb_call *call)
+{
     uint64_t us;
-    if (!parse_us(call->arguments[0], &us))
-        return bad_time;
-    if (!call->dry)
-        spin_until(rdtsc() + clock_us_to_ticks(us));
+    if (!parse_us(call->arguments[0], &us)) return bad_time;
+    if (!call->dry) spin_until(rdtsc() + clock_us_to_ticks(us));
     return NULL;
 }
 
-static const char *verb_ticks(const struct verb_call *call) {
+static const char *verb_ticks(const struct verb_call *call)
+{
     uint64_t us;
-    if (!parse_us(call->arguments[0], &us))
-        return bad_time;
-    if (!call->dry)
-        ticks_run(us);
+    if (!parse_us(call->arguments[0], &us)) return bad_time;
+    if (!call->dry) ticks_run(us);
     return NULL;
 }
 
-static const char *verb_say(const struct verb_call *call) {
-    if (!call->dry)
-        say("mite: say %.*s\n", call->arguments[0].length, call->arguments[0].at);
+static const char *verb_say(const struct verb_call *call)
+{
+    if (!call->dry) say("mite: say %.*s\n", call->arguments[0].length, call->arguments[0].at);
     return NULL;
 }
 
-static const char *verb_exit(const struct verb_call *call) {
+static const char *verb_exit(const struct verb_call *call)
+{
     uint64_t code = 0;
-    if (call->arguments[0].length > 0 &&
-        (!parse_number(call->arguments[0], &code) || code > UINT32_MAX))
+    if (call->arguments[0].length > 0 && (!parse_number(call->arguments[0], &code) || code > UINT32_MAX))
         return "exit wants a code of 32 bits";
     if (!call->dry) {
         say("mite: exit code=%u\n", (uint32_t)code);
@@ -167,38 +196,36 @@ static const char *verb_exit(const struct verb_call *call) {
     return NULL;
 }
 
-static const char *verb_reboot(const struct verb_call *call) {
-    if (!call->dry)
-        power_reboot();
+static const char *verb_reboot(const struct verb_call *call)
+{
+    if (!call->dry) power_reboot();
     return NULL;
 }
 
-static const char *verb_poweroff(const struct verb_call *call) {
-    if (!call->dry)
-        power_off();
+static const char *verb_poweroff(const struct verb_call *call)
+{
+    if (!call->dry) power_off();
     return NULL;
 }
 
-static const char *verb_crash(const struct verb_call *call) {
-    if (!call->dry)
-        power_crash();
+static const char *verb_crash(const struct verb_call *call)
+{
+    if (!call->dry) power_crash();
     return NULL;
 }
 
 static const struct verb verbs[] = {
-    {"touch", 1, 2, verb_touch},   {"read", 1, 1, verb_read},
-    {"verify", 0, 0, verb_verify}, {"rewrite", 0, 2, verb_rewrite},
-    {"random", 1, 1, verb_random}, {"free", 1, 1, verb_free},
-    {"report", 0, 0, verb_report}, {"idle", 0, 1, verb_idle},
-    {"spin", 1, 1, verb_spin},     {"ticks", 1, 1, verb_ticks},
-    {"say", 1, 1, verb_say},       {"exit", 0, 1, verb_exit},
-    {"reboot", 0, 0, verb_reboot}, {"poweroff", 0, 0, verb_poweroff},
-    {"crash", 0, 0, verb_crash},
+    {"touch", 1, 2, verb_touch},     {"read", 1, 1, verb_read},         {"verify", 0, 0, verb_verify},
+    {"rewrite", 0, 2, verb_rewrite}, {"random", 1, 1, verb_random},     {"free", 1, 1, verb_free},
+    {"give", 1, 1, verb_give},       {"balloon", 0, 0, verb_balloon},   {"await", 2, 2, verb_await},
+    {"report", 0, 0, verb_report},   {"idle", 0, 1, verb_idle},         {"spin", 1, 1, verb_spin},
+    {"ticks", 1, 1, verb_ticks},     {"say", 1, 1, verb_say},           {"exit", 0, 1, verb_exit},
+    {"reboot", 0, 0, verb_reboot},   {"poweroff", 0, 0, verb_poweroff}, {"crash", 0, 0, verb_crash},
 };
 
-const struct verb *verb_find(struct span name) {
+const struct verb *verb_find(struct span name)
+{
     for (uint32_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        if (span_is(name, verbs[i].name))
-            return &verbs[i];
+        if (span_is(name, verbs[i].name)) return &verbs[i];
     return NULL;
 }

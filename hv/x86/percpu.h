@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What each CPU has for itself, behind GS.
+ */
+#ifndef TITHE_X86_PERCPU_H
+#define TITHE_X86_PERCPU_H
+
+/* Offsets for assembler; checked against the structure in x86/percpu.c. */
+#define PERCPU_SELF         0
+#define PERCPU_USER_CONTEXT 8
+#define PERCPU_USER_RSP     16
+#define PERCPU_CORE_CR3     24
+#define PERCPU_SCRATCH      32
+
+#ifndef __ASSEMBLER__
+
+#include "tithe/types.h"
+#include "x86/desc.h"
+
+#define CPUS_MAX 64u
+
+struct user_context;
+struct fpu_state;
+
+struct percpu {
+    struct percpu *self;
+    /* While in ring 3: where its registers go, and the stack pointer user_enter left behind. */
+    struct user_context *user_context;
+    uint64_t user_rsp;
+    uint64_t core_cr3; /* the core's own tables */
+    uint64_t scratch;  /* one word for the SYSCALL entry */
+
+    uint32_t index; /* from 0, the boot CPU */
+    uint32_t apic_id;
+    uint32_t locks_held;        /* bit per lock level */
+    uint64_t stack_top;         /* of the core's stack on this CPU */
+    uint64_t timer_deadline_ns; /* what the timer is armed for */
+    uint64_t xcr0;              /* what XCR0 holds now */
+    uint64_t interrupts;        /* counted by irq_dispatch */
+    struct tss tss;
+    struct gdt gdt;
+};
+
+static inline struct percpu *this_cpu(void)
+{
+    struct percpu *self;
+    __asm__("mov %%gs:0, %0" : "=r"(self));
+    return self;
+}
+
+/* CPU `index`, NULL past the last that runs. */
+struct percpu *percpu_of(uint32_t index);
+uint32_t percpu_count(void);
+/* Makes `cpu` this CPU's own: GS, GDT, TSS, IDT. */
+void percpu_load(struct percpu *cpu);
+
+#endif
+#endif

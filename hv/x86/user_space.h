@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Address spaces of ring 3: the lower half is theirs, the upper half is the core's, shared and out of their
+ * reach. Changes take effect at the next user_enter (which flushes); none may be running on another CPU.
+ */
+#ifndef TITHE_X86_USER_SPACE_H
+#define TITHE_X86_USER_SPACE_H
+
+#include "tithe/types.h"
+
+struct user_space {
+    hpa_t root;     /* for user_enter */
+    uint64_t pages; /* frames that belong to it, tables included: FRAME_CORE */
+};
+
+enum user_access {
+    USER_READ = 1,
+    USER_WRITE = 2,
+    USER_EXEC = 4,
+};
+
+MUST_CHECK bool user_space_create(struct user_space *space);
+/* Frees its tables and all frames it owns. */
+void user_space_destroy(struct user_space *space);
+
+/* Maps `pages` fresh zeroed frames, owned by the space, at the page-aligned `va`. Pages already mapped there
+ * are freed first. False: out of range or no memory; pages mapped before it failed stay. */
+MUST_CHECK bool user_map(struct user_space *space, uint64_t va, uint64_t pages, unsigned access);
+/* Maps one frame that stays its owner's. */
+MUST_CHECK bool user_map_frame(struct user_space *space, uint64_t va, mfn_t mfn, unsigned access);
+/* Changes what is allowed on pages that are mapped; access 0 keeps the pages but allows nothing. False: out
+ * of range or a hole. */
+MUST_CHECK bool user_protect(struct user_space *space, uint64_t va, uint64_t pages, unsigned access);
+/* Unmaps what is mapped in the range; owned frames are freed. */
+void user_unmap(struct user_space *space, uint64_t va, uint64_t pages);
+
+/* Copies between ring 3's memory and the core's, by a walk of its tables. False when any byte is not mapped
+ * or not allowed (earlier bytes have been copied); user_copy_out wants USER_WRITE. */
+MUST_CHECK bool user_copy_in(const struct user_space *space, uint64_t va, void *to, size_t bytes);
+MUST_CHECK bool user_copy_out(const struct user_space *space, uint64_t va, const void *from, size_t bytes);
+/* For a loader: writes whatever the access says. */
+MUST_CHECK bool user_poke(const struct user_space *space, uint64_t va, const void *from, size_t bytes);
+/* The core's view of one byte of ring 3, good up to the end of its page; NULL when not mapped with all of
+ * `access`. */
+void *user_to_core(const struct user_space *space, uint64_t va, unsigned access);
+
+#endif

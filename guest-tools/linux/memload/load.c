@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include "load.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "clock.h"
+#include "meminfo.h"
+#include "pattern.h"
+
+#define RESERVATION_BYTES (16ull << 30)
+#define FAIL_LINES_MAX 8 /* of one verification; the rest is only counted */
+
+/* A guest from which the balloon has taken memory may ask for more than it has right now. Instead of being killed
+ * by its own kernel it does what a patient program does: below this much available memory it waits, the policy
+ * sees the need in the balloon statistics, and memory comes back. The wait is reported, and it is not endless. */
+#define WAIT_BELOW_KB 6144
+#define WAIT_MS 50
+#define GIVE_UP_MS 300000
+#define PAGES_PER_LOOK 128
+
+#define HOLD_CHUNK_PAGES 64
+#define HOLD_PERIOD_MS 20
+
+int load_init(struct load *load, uint64_t seed)
+{
+    *load = (struct load){.seed = seed, .pages_max = RESERVATION_BYTES / PAGE_BYTES};
+    void *base = mmap(NULL, RESERVATION_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                      -1, 0);
+    if (base == MAP_FAILED) {
+        printf("memload: cannot reserve address space: %s\n", strerror(errno));
+        return -1;
+    }
+    load->base = base;
+    return 0;
+}
+
+static uint64_t *page_words(const struct load *load, size_t page)
+{
+    return (uint64_t *)(void *)(load->base + page * PAGE_BYTES);
+}
+
+static void write_page(const struct load *load, size_t page)
+{
+    uint64_t *words = page_words(load, page), word = pattern_first(page, load->seed, load->writes);
+    for (size_t i = 0; i < PAGE_WORDS; i++, word = pattern_next(word)) words[i] = word;
+}
+
+/* Waits until there is memory to spare. Adds the time to *waited_us; -1 when it has been too long. */
+static int wait_for_memory(uint64_t *waited_us)
+{
+    uint64_t began = clock_us();
+    while (meminfo_read().available_kb < WAIT_BELOW_KB) {
+        if (clock_us() - began > GIVE_UP_MS * 1000ull) {
+            printf("memload: FAIL reason=\"no memory for %d s\"\n", GIVE_UP_MS / 1000);
+            return -1;
+        }
+        clock_sleep_ms(WAIT_MS);
+    }
+    *waited_us += clock_us() - began;
+    return 0;
+}
+
+int load_touch(struct load *load, uint64_t bytes)
+{
+    size_t pages = bytes / PAGE_BYTES, first = load->pages;
+    if (pages > load->pages_max - first) {
+        printf("memload: FAIL reason=\"touch goes beyond %llu GiB\"\n", RESERVATION_BYTES >> 30);
+        return -1;
+    }
+    uint64_t began = clock_us(), waited_us = 0;
+    for (size_t i = 0; i < pages; i++) {
+        if (i % PAGES_PER_LOOK == 0 && wait_for_memory(&waited_us)) return -1;
+        write_page(load, first + i);
+        load->pages = first + i + 1;
+    }
+    printf("memload: phase=touch pages=%zu ms=%" PRIu64 " waited_ms=%" PRIu64 " all_pages=%zu\n", pages,
+           (clock_us() - began) / 1000u, waited_us / 1000u, load->pages);
+    return 0;
+}
+
+/* Compares pages with what was written into them. Returns how many are wrong. */
+static uint64_t check(struct load *load, size_t first, size_t count)
+{
+    uint64_t bad = 0;
+    for (size_t page = first; page < first + count; page++) {
+        const uint64_t *words = page_words(load, page);
+        uint64_t word = pattern_first(page, load->seed, load->writes);
+        for (size_t i = 0; i < PAGE_WORDS; i++, word = pattern_next(word)) {
+            if (words[i] == word) continue;
+            if (bad++ < FAIL_LINES_MAX)
+                printf("memload: verify FAIL page=%zu word=%zu expected=%016" PRIx64 " got=%016" PRIx64 "\n", page, i,
+                       word, words[i]);
+            break;
+        }
+    }
+    load->bad_pages += bad;
+    return bad;
+}
+
+static int verdict(const char *phase, uint64_t pages, uint64_t bad, uint64_t began)
+{
+    printf("memload: %s %s pages=%" PRIu64 " bad=%" PRIu64 " ms=%" PRIu64 "\n", phase, bad ? "FAIL" : "ok", pages,
+           bad, (clock_us() - began) / 1000u);
+    return bad ? -1 : 0;
+}
+
+int load_verify(struct load *load)
+{
+    uint64_t began = clock_us();
+    return verdict("verify", load->pages, check(load, 0, load->pages), began);
+}
+
+int load_rewrite(struct load *load)
+{
+    uint64_t began = clock_us();
+    load->writes++;
+    for (size_t page = 0; page < load->pages; page++) write_page(load, page);
+    printf("memload: phase=rewrite pages=%zu ms=%" PRIu64 "\n", load->pages, (clock_us() - began) / 1000u);
+    return 0;
+}
+
+int load_hold(struct load *load, uint64_t ms)
+{
+    uint64_t began = clock_us(), bad = 0, checked = 0;
+    size_t next = 0;
+    while (clock_us() - began < ms * 1000u) {
+        size_t count = load->pages - next < HOLD_CHUNK_PAGES ? load->pages - next : HOLD_CHUNK_PAGES;
+        bad += check(load, next, count);
+        checked += count;
+        next = next + count == load->pages ? 0 : next + count;
+        clock_sleep_ms(HOLD_PERIOD_MS);
+    }
+    return verdict("hold", checked, bad, began);
+}
+
+int load_free(struct load *load)
+{
+    size_t pages = load->pages;
+    if (madvise(load->base, pages * PAGE_BYTES, MADV_DONTNEED)) {
+        printf("memload: FAIL reason=\"madvise: %s\"\n", strerror(errno));
+        return -1;
+    }
+    load->pages = 0;
+    printf("memload: phase=free pages=%zu\n", pages);
+    return 0;
+}

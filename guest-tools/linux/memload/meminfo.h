@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the guest's kernel says about its memory.
+ */
+#ifndef MEMLOAD_MEMINFO_H
+#define MEMLOAD_MEMINFO_H
+
+#include <stdint.h>
+
+struct meminfo {
+    uint64_t total_kb, free_kb, available_kb;
+};
+
+struct meminfo meminfo_read(void);
+void meminfo_print(void);
+
+#endif

@@ -39,6 +39,10 @@ struct vendor {
      * to the guest while in it; the FPU is whatever is loaded (the caller switches it: x86/fpu.h). If
      * v->tlb_seen differs from v->vm->tlb_generation, or the vCPU last ran on another CPU, stale translations are flushed first. */
     void (*run)(struct vcpu *v);
+    /* This CPU lets go of the vCPU it ran last. Between runs some guest registers stay in the CPU (SYSCALL MSRs,
+     * debug registers, CR2) and the host's descriptor-table limits are not its own. To be called before ring 3 is entered, and
+     * before that vCPU runs on another CPU. Cheap when there is nothing to let go of; run undoes it by itself. */
+    void (*park)(void);
 
     /* Event injection; at most one event at a time. can_inject: IF set, no blocking, and no event is waiting already.
      * External interrupts only when can_inject; exceptions at any time between runs (after an instruction that faults in emulation). */

@@ -7,6 +7,7 @@
 
 #include "dev/lapic.h"
 #include "tithe/types.h"
+#include "vm/guest_msr.h"
 #include "vm/sched.h"
 
 struct vm;
@@ -98,8 +99,11 @@ struct vcpu {
     struct exit exit;
     bool clear_shadow;       /* an instruction was emulated: STI/MOV SS blocking is over */
     bool window_wanted;      /* leave the guest as soon as it can take an interrupt */
+    bool irq_check;          /* something may be pending: look before the next entry */
+    uint64_t tsc_offset;     /* guest TSC - host TSC */
     struct fpu_state fpu;
     struct lapic lapic;
+    struct guest_msrs msrs;  /* MSRs that only remember what was written */
     void *hw;                /* struct vmx_vcpu or struct svm_vcpu */
     uint64_t tlb_seen;       /* vm->tlb_generation at the last entry */
     uint64_t exits[EXIT_KINDS];

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * MSRs as guests see them.
+ */
+#ifndef TITHE_VM_GUEST_MSR_H
+#define TITHE_VM_GUEST_MSR_H
+
+#include "tithe/types.h"
+
+struct vcpu;
+
+#define GUEST_MTRR_RANGES 8u
+
+/* What a guest wrote and will read back, per vCPU; everything else is constant or lives with its device. */
+struct guest_msrs {
+    uint64_t tsc_adjust;
+    uint64_t mtrr_default;
+    uint64_t mtrr[2 * GUEST_MTRR_RANGES]; /* base and mask of each */
+    uint64_t kvmclock;                    /* address and enable bit as written */
+};
+
+/* After power-on or INIT; the kvmclock page is forgotten. */
+void guest_msr_reset(struct vcpu *v);
+/* False: #GP. Takes the device lock where an access reaches the LAPIC. */
+MUST_CHECK bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value);
+MUST_CHECK bool guest_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value);
+
+#endif

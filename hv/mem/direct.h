@@ -10,8 +10,17 @@
 
 extern uint8_t *direct_base;
 
-static inline void *hpa_to_virt(hpa_t hpa) { return direct_base + hpa; }
-static inline void *mfn_to_virt(mfn_t mfn) { return direct_base + (mfn << PAGE_SHIFT); }
-static inline hpa_t virt_to_hpa(const void *virt) { return (hpa_t)((const uint8_t *)virt - direct_base); }
+static inline void *hpa_to_virt(hpa_t hpa)
+{
+    return direct_base + hpa;
+}
+static inline void *mfn_to_virt(mfn_t mfn)
+{
+    return direct_base + (mfn << PAGE_SHIFT);
+}
+static inline hpa_t virt_to_hpa(const void *virt)
+{
+    return (hpa_t)((const uint8_t *)virt - direct_base);
+}
 
 #endif

@@ -21,8 +21,8 @@ struct flush_batch {
 
 void flush_batch_check(const struct flush_batch *batch);
 
-#define FLUSH_BATCH(name, the_p2m)                                              \
-    struct flush_batch name __attribute__((cleanup(flush_batch_check))) = {    \
+#define FLUSH_BATCH(name, the_p2m)                                                                           \
+    struct flush_batch name __attribute__((cleanup(flush_batch_check))) = {                                  \
         .p2m = (the_p2m), .parked = MFN_NONE, .count = 0, .owed = false}
 
 /* Flushes if owed, then frees what is parked. Cheap when nothing is owed. The p2m's lock must not be held. */

@@ -25,7 +25,8 @@ enum frame_state {
 size_t frames_bytes(mfn_t limit);
 void frames_init(void *table, mfn_t limit);
 
-/* [start, start + count) is RAM: free for use (state FRAME_FREE) or in use (FRAME_CORE). A frame is added once. */
+/* [start, start + count) is RAM: free for use (state FRAME_FREE) or in use (FRAME_CORE). A frame is added
+ * once. */
 void frames_add(mfn_t start, uint64_t count, enum frame_state state);
 
 /* One zeroed frame, or MFN_NONE. For FRAME_GUEST gfn is the back reference, else 0. Allocations other
@@ -33,32 +34,35 @@ void frames_add(mfn_t start, uint64_t count, enum frame_state state);
 mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn);
 /* `count` consecutive zeroed FRAME_CORE frames, aligned to `align_frames`; first of them or MFN_NONE. */
 mfn_t frame_alloc_run(uint64_t count, uint64_t align_frames);
+/* Core and table frames. A guest's frame goes by a flush batch. */
 void frame_free(mfn_t mfn);
 void frame_free_run(mfn_t mfn, uint64_t count);
 
 /* Set aside / give back `count` frames for later use as second-level tables; alloc with frame_alloc_promised.
- * frames_promise returns false, and sets nothing aside, when so many are not free. */
+ * frames_promise returns false, and sets nothing aside, when so many are not free above the reserve. */
 MUST_CHECK bool frames_promise(uint64_t count);
 void frames_unpromise(uint64_t count);
-/* Never fails: takes one promised frame as FRAME_TABLE of `owner`. */
+/* Never fails: takes one promised frame as FRAME_TABLE of `owner`. Not zeroed: a table is filled anyway. */
 mfn_t frame_alloc_promised(uint16_t owner);
 
-/* FRAME_GUEST -> FRAME_PARKED -> free. */
-void frame_park(mfn_t mfn);
+/* FRAME_GUEST of `owner` -> FRAME_PARKED, in front of *list (MFN_NONE: empty); and the whole list -> free.
+ * For flush batches. */
+void frame_park(mfn_t mfn, uint16_t owner, mfn_t *list);
+void frames_unpark(mfn_t *list);
 
 enum frame_state frame_state(mfn_t mfn);
 uint16_t frame_owner(mfn_t mfn);
 gfn_t frame_gfn(mfn_t mfn);
 
 struct frame_counts {
-    uint64_t total;    /* RAM frames */
+    uint64_t total; /* RAM frames */
     uint64_t free;
     uint64_t promised; /* part of free */
     uint64_t core;
     uint64_t table;
     uint64_t guest;
     uint64_t parked;
-    uint64_t reserve;  /* part of free: kept back from guests */
+    uint64_t reserve; /* part of free: kept back from guests */
 };
 void frames_counts(struct frame_counts *out);
 void frames_set_reserve(uint64_t reserve_pages);

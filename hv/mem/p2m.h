@@ -20,12 +20,12 @@ enum p2m_type {
 
 struct p2m {
     const struct pt_format *format;
-    struct lock lock;   /* LOCK_P2M */
+    struct lock lock; /* LOCK_P2M */
     hpa_t root;
-    uint16_t owner;     /* slot of the VM: owner of table and guest frames */
-    gfn_t limit;        /* first gfn above all RAM */
+    uint16_t owner;      /* slot of the VM: owner of table and guest frames */
+    gfn_t limit;         /* first gfn above all RAM */
     uint64_t size_pages; /* RAM pages: entries that are not holes */
-    uint64_t promised;  /* table frames still set aside */
+    uint64_t promised;   /* table frames still set aside */
     uint64_t table_pages;
     uint64_t present_pages;
     uint64_t ballooned_pages;
@@ -42,7 +42,7 @@ struct p2m_range {
 };
 
 /* Reserves the worst case of table pages and marks the ranges UNTOUCHED. False: not enough free memory
- * (nothing is kept), or a range that overlaps, overflows or passes the format's address width. */
+ * (nothing is kept), or a range that is empty, overlaps, overflows or passes the format's address width. */
 MUST_CHECK bool p2m_create(struct p2m *p2m, const struct pt_format *format, uint16_t owner,
                            const struct p2m_range *ranges, size_t range_count);
 /* Table frames that p2m_create would reserve for these ranges (for admission). */
@@ -56,9 +56,9 @@ void p2m_reset(struct p2m *p2m);
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
 
 enum p2m_touch {
-    P2M_TOUCH_OK = 0,     /* present now: *mfn is its frame; nothing to flush, since the entry was not present */
-    P2M_TOUCH_HOLE,       /* no memory there */
-    P2M_TOUCH_NO_MEMORY,  /* no free frame above the reserve: wait and try again */
+    P2M_TOUCH_OK = 0, /* present now: *mfn is its frame; nothing to flush, since the entry was not present */
+    P2M_TOUCH_HOLE,   /* no memory there */
+    P2M_TOUCH_NO_MEMORY, /* no free frame above the reserve: wait and try again */
 };
 /* Makes a RAM page present with a zeroed frame when it is not, as a guest access would. */
 MUST_CHECK enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
@@ -68,10 +68,11 @@ struct flush_batch;
 
 enum p2m_give {
     P2M_GIVE_OK = 0,
-    P2M_GIVE_HOLE,      /* not RAM: a hostile or broken driver */
-    P2M_GIVE_ALREADY,   /* is ballooned already: nothing done */
+    P2M_GIVE_HOLE,    /* not RAM: a hostile or broken driver */
+    P2M_GIVE_ALREADY, /* is ballooned already: nothing done */
 };
-/* The guest gave this page to its balloon: the frame (if any) is parked in the batch, the entry says BALLOONED. */
+/* The guest gave this page to its balloon: the frame (if any) is parked in the batch, the entry says
+ * BALLOONED. */
 MUST_CHECK enum p2m_give p2m_balloon(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch);
 /* The guest takes the page back: BALLOONED becomes UNTOUCHED. False when it was not ballooned. */
 bool p2m_unballoon(struct p2m *p2m, gfn_t gfn);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A whole map: made, forgotten, taken down.
+ */
+#include "lib/log.h"
+#include "mem/flush.h"
+#include "mem/frame.h"
+#include "mem/p2m_tables.h"
+
+/* Second-level tables are walked in four levels on every CPU that has them. */
+#define P2M_LEVELS 4u
+#define P2M_PAGES  (1ull << (PT_INDEX_BITS * P2M_LEVELS))
+
+/* Whether one of the first n ranges has a page in table number `table` of `level`. */
+static bool reaches(const struct p2m_range *ranges, size_t n, uint64_t table, unsigned level)
+{
+    const uint64_t pages = pt_span(level + 1); /* that a table of this level covers */
+
+    for (size_t i = 0; i < n; i++) {
+        if (ranges[i].start / pages <= table && table <= (ranges[i].start + ranges[i].count - 1) / pages) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Ranges do not overlap, so two can only share a table that is the first or the last of one of them. */
+uint64_t p2m_table_pages(const struct p2m_range *ranges, size_t range_count)
+{
+    uint64_t tables = 1; /* the root */
+
+    for (unsigned level = 1; level < P2M_LEVELS; level++) {
+        for (size_t i = 0; i < range_count; i++) {
+            const uint64_t first = ranges[i].start / pt_span(level + 1);
+            const uint64_t last = (ranges[i].start + ranges[i].count - 1) / pt_span(level + 1);
+            tables += last - first + 1;
+            if (reaches(ranges, i, first, level)) tables--;
+            if (last != first && reaches(ranges, i, last, level)) tables--;
+        }
+    }
+    return tables;
+}
+
+static bool ranges_ok(const struct p2m_range *ranges, size_t range_count)
+{
+    for (size_t i = 0; i < range_count; i++) {
+        const struct p2m_range *a = &ranges[i];
+        if (!a->count || a->start > P2M_PAGES || a->count > P2M_PAGES - a->start) return false;
+        for (size_t j = 0; j < i; j++) {
+            const struct p2m_range *b = &ranges[j];
+            if (a->start < b->start + b->count && b->start < a->start + a->count) return false;
+        }
+    }
+    return true;
+}
+
+bool p2m_create(struct p2m *p2m, const struct pt_format *format, uint16_t owner,
+                const struct p2m_range *ranges, size_t range_count)
+{
+    *p2m = (struct p2m){.format = format, .lock = LOCK_INIT(LOCK_P2M), .owner = owner};
+    if (format->levels != P2M_LEVELS) panic("a second-level format of %u levels", format->levels);
+    if (!ranges_ok(ranges, range_count)) return false;
+    const uint64_t tables = p2m_table_pages(ranges, range_count);
+    if (!frames_promise(tables)) return false;
+    p2m->promised = tables;
+
+    struct pt pt = p2m_tables(p2m);
+    bool made = pt_create(&pt);
+    p2m->root = pt.root;
+    for (size_t i = 0; i < range_count; i++) {
+        made = made && pt_mark(&pt, ranges[i].start, ranges[i].count, P2M_UNTOUCHED);
+        p2m->size_pages += ranges[i].count;
+        const gfn_t end = ranges[i].start + ranges[i].count;
+        if (end > p2m->limit) p2m->limit = end;
+    }
+    if (!made) panic("a promised table page was not to be had");
+    return true;
+}
+
+/* All RAM that has this visitor run over it becomes UNTOUCHED; frames wait in the batch. */
+struct forget {
+    struct p2m *p2m;
+    struct flush_batch *batch;
+};
+
+static void forget_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
+{
+    const struct forget *forget = ctx;
+    const struct pt_format *f = forget->p2m->format;
+    const uint64_t old = pt_exchange(slot, pt_absent(f, P2M_UNTOUCHED));
+
+    (void)page;
+    if (p2m_entry_type(f, old) == P2M_PRESENT) p2m_park(forget->p2m, old, forget->batch);
+    if (p2m_entry_type(f, old) == P2M_BALLOONED) forget->p2m->ballooned_pages -= pt_span(level);
+}
+
+void p2m_reset(struct p2m *p2m)
+{
+    FLUSH_BATCH(batch, p2m);
+
+    lock_acquire(&p2m->lock);
+    pt_visit(p2m->format, p2m->root, 0, p2m->limit, &(struct pt_visitor){.entry = forget_entry},
+             &(struct forget){.p2m = p2m, .batch = &batch});
+    lock_release(&p2m->lock);
+    flush_discharge(&batch);
+}
+
+void p2m_destroy(struct p2m *p2m)
+{
+    if (!p2m->table_pages) return; /* gone already */
+    /* First the frames, flushed; then the tables, which nobody has cached any more. */
+    p2m_reset(p2m);
+    lock_acquire(&p2m->lock);
+    struct pt pt = p2m_tables(p2m);
+    pt_destroy(&pt, 0, p2m->limit << PAGE_SHIFT);
+    frames_unpromise(p2m->promised);
+    p2m->promised = 0;
+    p2m->root = 0;
+    p2m->limit = 0;
+    p2m->size_pages = 0;
+    lock_release(&p2m->lock);
+}

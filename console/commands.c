@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include "command.h"
+
+const struct command_group command_groups[] = {
+    {"The machine", machine_commands},
+    {NULL, NULL},
+};

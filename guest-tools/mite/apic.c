@@ -55,6 +55,7 @@ void apic_init(bool want_x2apic)
     x2apic = (base & BASE_X2APIC) != 0;
     has_tsc_deadline = (features & (1U << 24)) != 0;
     trap_on(VECTOR_TIMER, on_timer);
+    apic_write(APIC_TASK_PRIORITY, 0);
     apic_write(APIC_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
     apic_timer_stop();
 }

@@ -26,9 +26,10 @@ static uint8_t pit_status(void)
 static bool pit_wait(uint16_t count)
 {
     outb(0x30, 0x43); // low then high byte, mode 0
-    if ((pit_status() & 0xBF) != 0x30) return false;
+    if ((pit_status() & 0x3F) != 0x30) return false;
     outb((uint8_t)count, 0x40);
     outb((uint8_t)(count >> 8), 0x40);
+    if (pit_status() & 0x80) return false;
     for (uint32_t tries = 0; tries < 1000000; tries++)
         if (pit_status() & 0x80) return true;
     return false;

@@ -15,7 +15,7 @@ MITE_LDFLAGS := -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexec
 MITE_BASE := start.S console.c memory.c trap.c
 MITE_BASE_OBJS := $(patsubst %,$(MITE_OBJ)/mite/%.o,$(MITE_BASE))
 
-MITE_SRCS := $(filter-out $(MITE_BASE),$(notdir $(wildcard $(MITE_DIR)/*.c)))
+MITE_SRCS := $(filter-out $(MITE_BASE),$(notdir $(wildcard $(MITE_DIR)/*.[cS])))
 MITE_OBJS := $(MITE_BASE_OBJS) $(patsubst %,$(MITE_OBJ)/mite/%.o,$(MITE_SRCS))
 
 MITE_KERNELS := $(MITE_OUT)/mite.elf

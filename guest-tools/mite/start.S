@@ -42,12 +42,12 @@ start:
     .globl trap_stubs
 trap_stubs:
     .set vector, 0
-    .rept 64
+    .rept 256
     .balign 16
     .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
     push $0
     .endif
-    push $vector
+    pushl $vector
     jmp trap_common
     .set vector, vector + 1
     .endr

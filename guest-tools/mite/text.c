@@ -10,16 +10,23 @@ struct span span_of(const char *text)
     return span;
 }
 
+// The length of `text` if `span` starts with it, or UINT32_MAX.
+static uint32_t match(struct span span, const char *text)
+{
+    uint32_t i = 0;
+    for (; text[i] != '\0'; i++)
+        if (i == span.length || span.at[i] != text[i]) return UINT32_MAX;
+    return i;
+}
+
 bool span_starts(struct span span, const char *text)
 {
-    for (uint32_t i = 0; text[i] != '\0'; i++)
-        if (i == span.length || span.at[i] != text[i]) return false;
-    return true;
+    return match(span, text) != UINT32_MAX;
 }
 
 bool span_is(struct span span, const char *text)
 {
-    return span_starts(span, text) && text[span.length] == '\0';
+    return match(span, text) == span.length;
 }
 
 struct span span_skip(struct span span, uint32_t count)

@@ -12,7 +12,7 @@ enum {
     VECTOR_BREAKPOINT = 3,
     VECTOR_OVERFLOW = 4,
     VECTOR_EXCEPTIONS = 32,
-    VECTOR_COUNT = 64,
+    VECTOR_COUNT = 256,
 };
 
 // As trap_common and the stubs in start.S push it.
@@ -28,7 +28,7 @@ struct trap_record {
 
 void trap_init(void);
 
-// Calls `handler` with interrupts off for every interrupt on `vector` (32 to 63).
+// Calls `handler` with interrupts off for every interrupt on `vector` (32 to 255).
 void trap_on(uint32_t vector, void (*handler)(void));
 
 // Calls operation(argument). True if it returned; false if an exception ended it, with the

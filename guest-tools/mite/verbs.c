@@ -3,15 +3,18 @@
 
 #include "attend.h"
 #include "balloon.h"
+#include "bench.h"
 #include "clock.h"
 #include "console.h"
 #include "cpu.h"
+#include "fpu.h"
+#include "hostile.h"
 #include "pages.h"
 #include "power.h"
 #include "ticks.h"
 #include "workload.h"
 
-#define EXIT_AWAIT 1
+#define EXIT_FAILED 1
 
 static const char *const bad_size = "a size is a number with K, M, G or p (pages), or all";
 static const char *const bad_rate = "a rate is a size with /s after it";
@@ -133,8 +136,8 @@ static const char *verb_await(const struct verb_call *call)
     while ((pages_count(PAGE_BALLOONED) > 0) != inflated || pages_count(PAGE_BALLOONED) != balloon_target()) {
         if (rdtsc() >= give_up) {
             balloon_print();
-            say("mite: await FAIL\nmite: exit code=%u\n", EXIT_AWAIT);
-            machine_exit(EXIT_AWAIT);
+            say("mite: await FAIL\nmite: exit code=%u\n", EXIT_FAILED);
+            machine_exit(EXIT_FAILED);
         }
         sleep_until(rdtsc() + clock_us_to_ticks(POLL_DEFAULT_US));
     }
@@ -184,6 +187,58 @@ static const char *verb_say(const struct verb_call *call)
     return NULL;
 }
 
+static const char *parse_count(struct span text, uint32_t default_count, uint32_t *count)
+{
+    uint64_t value = default_count;
+    if (text.length > 0 && (!parse_number(text, &value) || value > UINT32_MAX)) return "a count has 32 bits";
+    *count = (uint32_t)value;
+    return NULL;
+}
+
+static const char *verb_cpuid(const struct verb_call *call)
+{
+    uint32_t count;
+    const char *reason = parse_count(call->arguments[0], 0, &count);
+    if (!reason && !call->dry) bench_cpuid(count);
+    return reason;
+}
+
+static const char *verb_bench(const struct verb_call *call)
+{
+    static const struct {
+        const char *name;
+        uint32_t default_count;
+        void (*run)(uint32_t count);
+    } benches[] = {
+        {"cpuid", 1000, bench_cpuid}, {"first_touch", 1000, bench_first_touch}, {"serial", 64, bench_serial}};
+    for (uint32_t i = 0; i < sizeof benches / sizeof *benches; i++) {
+        if (!span_is(call->arguments[0], benches[i].name)) continue;
+        uint32_t count;
+        const char *reason = parse_count(call->arguments[1], benches[i].default_count, &count);
+        if (!reason && !call->dry) benches[i].run(count);
+        return reason;
+    }
+    return "bench knows cpuid, first_touch and serial";
+}
+
+static const char *verb_fpu(const struct verb_call *call)
+{
+    uint64_t us;
+    if (!parse_us(call->arguments[0], &us)) return bad_time;
+    if (!call->dry && !fpu_hold((uint32_t)rdtsc(), us)) {
+        say("mite: exit code=%u\n", EXIT_FAILED);
+        machine_exit(EXIT_FAILED);
+    }
+    return NULL;
+}
+
+static const char *verb_badop(const struct verb_call *call)
+{
+    if (!hostile_known(call->arguments[0])) return "no such act";
+    if (!call->dry) hostile_run(call->arguments[0]);
+    return NULL;
+}
+
 static const char *verb_exit(const struct verb_call *call)
 {
     uint64_t code = 0;
@@ -220,7 +275,9 @@ static const struct verb verbs[] = {
     {"give", 1, 1, verb_give},       {"balloon", 0, 0, verb_balloon},   {"await", 2, 2, verb_await},
     {"report", 0, 0, verb_report},   {"idle", 0, 1, verb_idle},         {"spin", 1, 1, verb_spin},
     {"ticks", 1, 1, verb_ticks},     {"say", 1, 1, verb_say},           {"exit", 0, 1, verb_exit},
-    {"reboot", 0, 0, verb_reboot},   {"poweroff", 0, 0, verb_poweroff}, {"crash", 0, 0, verb_crash},
+    {"reboot", 0, 0, verb_reboot},   {"poweroff", 0, 0, verb_poweroff}, {"cpuid", 1, 1, verb_cpuid},
+    {"bench", 1, 2, verb_bench},     {"fpu", 1, 1, verb_fpu},           {"badop", 1, 1, verb_badop},
+    {"crash", 0, 0, verb_crash},
 };
 
 const struct verb *verb_find(struct span name)

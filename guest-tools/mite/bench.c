@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include "bench.h"
+
+#include "console.h"
+#include "cpu.h"
+#include "pages.h"
+
+struct samples {
+    uint64_t clock_ticks;
+    uint64_t total_ticks;
+    uint64_t least_ticks;
+    uint32_t count;
+};
+
+static struct samples samples_begin(void)
+{
+    struct samples samples = {UINT64_MAX, 0, UINT64_MAX, 0};
+    for (uint32_t i = 0; i < 16; i++) {
+        uint64_t start = rdtsc();
+        uint64_t ticks = rdtsc() - start;
+        if (ticks < samples.clock_ticks) samples.clock_ticks = ticks;
+    }
+    return samples;
+}
+
+static void sample(struct samples *samples, uint64_t ticks)
+{
+    ticks = ticks > samples->clock_ticks ? ticks - samples->clock_ticks : 0;
+    samples->total_ticks += ticks;
+    if (ticks < samples->least_ticks) samples->least_ticks = ticks;
+    samples->count++;
+}
+
+static void samples_print(const struct samples *samples, const char *what)
+{
+    if (samples->count == 0) {
+        say("mite: bench %s count=0\n", what);
+        return;
+    }
+    say("mite: bench %s count=%u average=%llu minimum=%llu\n", what, samples->count,
+        divide(samples->total_ticks, samples->count), samples->least_ticks);
+}
+
+void bench_cpuid(uint32_t count)
+{
+    struct samples samples = samples_begin();
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t start = rdtsc();
+        cpuid(0, 0);
+        sample(&samples, rdtsc() - start);
+    }
+    samples_print(&samples, "cpuid");
+}
+
+void bench_first_touch(uint32_t count)
+{
+    struct samples samples = samples_begin();
+    while (samples.count < count) {
+        uint32_t page = pages_lowest(PAGE_FRESH);
+        if (page == PAGE_NONE) break;
+        page_set_state(page, PAGE_FREE);
+        page_mark_used(page);
+        uint32_t address = page_address(page);
+        uint64_t start = rdtsc();
+        mmio_write32(address, 1);
+        sample(&samples, rdtsc() - start);
+    }
+    samples_print(&samples, "first_touch");
+}
+
+void bench_serial(uint32_t count)
+{
+    struct samples samples = samples_begin();
+    for (uint32_t i = 0; i < count; i++) {
+        console_drain();
+        uint64_t start = rdtsc();
+        outb('.', UART_PORT);
+        sample(&samples, rdtsc() - start);
+    }
+    say("\n");
+    samples_print(&samples, "serial");
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Costs in TSC ticks, as a guest sees them. The minimum is over single operations, less the cost of
+// reading the clock.
+#ifndef MITE_BENCH_H
+#define MITE_BENCH_H
+
+#include <stdint.h>
+
+void bench_cpuid(uint32_t count);
+
+// First writes to pages that are fresh; fewer than `count` if there are no more. They are free
+// afterwards.
+void bench_first_touch(uint32_t count);
+
+// Bytes written to the UART without looking whether it is ready.
+void bench_serial(uint32_t count);
+
+#endif

@@ -13,6 +13,7 @@
 #include "vm/vcpu.h"
 
 #define VCPUS_MAX 8u
+#define SHARES_MAX 1000000u
 
 struct vm {
     uint32_t id;             /* never reused; from 1 */
@@ -31,6 +32,7 @@ struct vm {
     enum tithe_stop stop_reason;
     uint64_t exit_code;
     uint64_t reboots;
+    uint64_t exits, cpu_ns;   /* of vCPUs that are no more */
     bool balloon_driver;      /* the guest's driver is up */
     uint32_t pending;         /* VM_PENDING_*: what the guest asked for, done after the exit */
     uint64_t poll_ns;         /* when the platform wants to be polled next */

@@ -11,6 +11,7 @@
 #define PERCPU_USER_RSP     16
 #define PERCPU_CORE_CR3     24
 #define PERCPU_SCRATCH      32
+#define PERCPU_TSS_RSP0     92
 
 #ifndef __ASSEMBLER__
 
@@ -37,8 +38,12 @@ struct percpu {
     uint64_t timer_deadline_ns; /* what the timer is armed for */
     uint64_t xcr0;              /* what XCR0 holds now */
     uint64_t interrupts;        /* counted by irq_dispatch */
+    bool resched;               /* whoever runs is to give way: vm/run.c looks for something better */
+    uint64_t idle_ns;           /* time spent in cpu_idle by vm/run.c */
+    struct fpu_state *fpu_owner; /* whose state is in the FPU's registers; NULL: nobody's */
     struct tss tss;
     struct gdt gdt;
+    const char *stacks; /* guard page and stack, then the same for each IST (boot/layout.h) */
 };
 
 static inline struct percpu *this_cpu(void)
@@ -51,6 +56,8 @@ static inline struct percpu *this_cpu(void)
 /* CPU `index`, NULL past the last that runs. */
 struct percpu *percpu_of(uint32_t index);
 uint32_t percpu_count(void);
+/* Fills in a CPU's structure; `stacks` is laid out as boot_stacks. */
+void percpu_init(struct percpu *cpu, uint32_t index, const char *stacks);
 /* Makes `cpu` this CPU's own: GS, GDT, TSS, IDT. */
 void percpu_load(struct percpu *cpu);
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The core's side of the steward: a ring-3 process that is started again whenever it dies.
+ */
+#ifndef TITHE_STEWARD_CORE_STEWARD_H
+#define TITHE_STEWARD_CORE_STEWARD_H
+
+#include "tithe/abi.h"
+#include "tithe/types.h"
+
+/* Finds the steward in the module archive and starts it. NULL, or why not. */
+const char *steward_init(void);
+/* TITHE_WAKE_*: something it may be waiting for. Cheap when it is not. */
+void steward_wake(uint64_t bits);
+/* Wakes it when its time has come or input waits; returns when to ask again at the latest. */
+uint64_t steward_poll(uint64_t now_ns);
+/* Runs it until it waits, dies, spends its budget, or the CPU is wanted otherwise. */
+void steward_turn(void);
+bool steward_runnable(void);
+uint64_t steward_restarts(void);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The calls of tithe/abi.h. Every argument is copied in before it is looked at, every answer copied out
+ * whole.
+ */
+#include "drv/serial.h"
+#include "lib/log.h"
+#include "steward/core/process.h"
+#include "steward/core/steward.h"
+#include "vm/mgmt.h"
+#include "vm/plan.h"
+#include "vm/snapshot.h"
+#include "x86/time.h"
+
+static int64_t sys_wait(struct process *p, uint64_t until_ns)
+{
+    uint64_t bits = p->wake;
+    if (serial_rx_pending()) {
+        bits |= TITHE_WAKE_INPUT;
+    }
+    if (until_ns <= time_now_ns()) {
+        bits |= TITHE_WAKE_TIME;
+    }
+    p->phase_ns = p->sched.cpu_ns + (time_now_ns() - p->turn_ns);
+    if (bits != 0) {
+        p->wake = 0;
+        return (int64_t)bits;
+    }
+    p->wait_until_ns = until_ns;
+    p->waiting = true;
+    return 0; /* replaced when it is woken */
+}
+
+static int64_t sys_plan(struct process *p, uint64_t actions_at, uint64_t count, uint64_t result_at)
+{
+    static struct tithe_action actions[TITHE_PLAN_MAX];
+    static struct tithe_plan_result result;
+    if (count <= TITHE_PLAN_MAX && !user_copy_in(&p->space, actions_at, actions, count * sizeof actions[0])) {
+        return -TITHE_EFAULT;
+    }
+    const bool applied = plan_apply(actions, count, &result);
+    if (!user_copy_out(&p->space, result_at, &result, sizeof result)) {
+        return -TITHE_EFAULT;
+    }
+    return applied ? 0 : -TITHE_EINVAL;
+}
+
+static int64_t sys_mgmt(struct process *p, uint64_t at)
+{
+    static struct tithe_mgmt m;
+    if (!user_copy_in(&p->space, at, &m, sizeof m)) {
+        return -TITHE_EFAULT;
+    }
+    m.reason[0] = '\0';
+    m.repeated = 0;
+    if (m.op == TITHE_OP_KILL_STEWARD) {
+        p->died = "killed on request";
+        p->blameless = true;
+        return 0;
+    }
+    const int error = mgmt_do(&m);
+    if (!user_copy_out(&p->space, at, &m, sizeof m)) {
+        return -TITHE_EFAULT;
+    }
+    return -error;
+}
+
+bool tithe_syscall(struct process *p, uint64_t number, const uint64_t arg[3], int64_t *result)
+{
+    switch (number) {
+    case TITHE_SYS_WAIT: *result = sys_wait(p, arg[0]); return true;
+    case TITHE_SYS_SNAPSHOT: *result = (int64_t)snapshot_refresh(); return true;
+    case TITHE_SYS_PLAN: *result = sys_plan(p, arg[0], arg[1], arg[2]); return true;
+    case TITHE_SYS_MGMT: *result = sys_mgmt(p, arg[0]); return true;
+    case TITHE_SYS_NOTE:
+        p->note = arg[0];
+        *result = 0;
+        return true;
+    case TITHE_SYS_TICK:
+        p->phase = arg[0];
+        p->phase_ns = p->sched.cpu_ns + (time_now_ns() - p->turn_ns);
+        *result = 0;
+        return true;
+    default: return false;
+    }
+}

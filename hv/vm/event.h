@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What happened: a ring of the last events, each also a line of the log. A new event wakes the steward.
+ */
+#ifndef TITHE_VM_EVENT_H
+#define TITHE_VM_EVENT_H
+
+#include "tithe/abi.h"
+#include "tithe/types.h"
+
+#define EVENT_RING 256u
+
+/* Records an event about VM `vm_id` (0: none); the text may be "". */
+void event_emit(enum tithe_event_kind kind, uint32_t vm_id, uint64_t value, uint64_t value2, const char *fmt,
+                ...) __attribute__((format(printf, 5, 6)));
+/* The first event still held with seq >= *out's; false when there is none yet. */
+bool event_read(uint64_t seq, struct tithe_event *out);
+/* The sequence number of the next event. */
+uint64_t event_next_seq(void);
+/* The machine stops: writes the last events to the log without taking locks. */
+void panic_events(void);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The exit dispatch table. Kinds that only one vendor knows were finished inside virt/.
+ */
+#include "vm/exits.h"
+
+#include "lib/log.h"
+#include "virt/vendor.h"
+#include "vm/emulate.h"
+#include "vm/event.h"
+#include "vm/guest_cpuid.h"
+#include "vm/guest_msr.h"
+#include "vm/run.h"
+#include "vm/vm.h"
+#include "x86/percpu.h"
+#include "x86/time.h"
+
+#define VECTOR_GP        13u
+#define RFLAGS_IF        (1u << 9)
+/* What KVM answers to a hypercall it does not know (Linux include/uapi/linux/kvm_para.h: KVM_ENOSYS). */
+#define HYPERCALL_ENOSYS ((uint64_t)-1000)
+
+static void exit_none(struct vcpu *v)
+{
+    (void)v;
+}
+
+/* The interrupt's handler has run; what it changed is for the CPU's loop to see. */
+static void exit_interrupt(struct vcpu *v)
+{
+    (void)v;
+    this_cpu()->resched = true;
+}
+
+static void exit_window(struct vcpu *v)
+{
+    v->irq_check = true;
+}
+
+static void exit_cpuid(struct vcpu *v)
+{
+    uint32_t out[4];
+    guest_cpuid(v, (uint32_t)v->regs.gpr[RAX], (uint32_t)v->regs.gpr[RCX], out);
+    v->regs.gpr[RAX] = out[0];
+    v->regs.gpr[RBX] = out[1];
+    v->regs.gpr[RCX] = out[2];
+    v->regs.gpr[RDX] = out[3];
+    vcpu_skip(v);
+}
+
+static void exit_hlt(struct vcpu *v)
+{
+    vcpu_skip(v);
+    if ((v->regs.rflags & RFLAGS_IF) == 0 || !vcpu_interrupt_pending(v)) {
+        v->state = VCPU_HALTED;
+    }
+    v->irq_check = true;
+}
+
+static void exit_pio(struct vcpu *v)
+{
+    struct platform *p = &v->vm->platform;
+    const uint16_t port = v->exit.u.pio.port;
+    const unsigned bytes = v->exit.u.pio.bytes;
+
+    if (v->exit.u.pio.string) {
+        emulate_string_pio(v);
+        return;
+    }
+    lock_acquire(&p->lock);
+    if (v->exit.u.pio.in) {
+        const uint32_t value = platform_in(p, port, bytes, time_now_ns());
+        if (bytes == 4) {
+            v->regs.gpr[RAX] = value; /* a 32-bit result clears the upper half */
+        } else {
+            const uint64_t mask = (1ull << (bytes * 8)) - 1;
+            v->regs.gpr[RAX] = (v->regs.gpr[RAX] & ~mask) | (value & mask);
+        }
+    } else {
+        platform_out(p, port, bytes, (uint32_t)v->regs.gpr[RAX], time_now_ns());
+        if (p->pit.next_ns < v->vm->poll_ns) {
+            v->vm->poll_ns = p->pit.next_ns;
+        }
+    }
+    lock_release(&p->lock);
+    vcpu_skip(v);
+}
+
+static void exit_msr_read(struct vcpu *v)
+{
+    uint64_t value;
+    if (!guest_rdmsr(v, (uint32_t)v->regs.gpr[RCX], &value)) {
+        vendor->inject_exception(v, VECTOR_GP, true, 0);
+        return;
+    }
+    v->regs.gpr[RAX] = (uint32_t)value;
+    v->regs.gpr[RDX] = value >> 32;
+    vcpu_skip(v);
+}
+
+static void exit_msr_write(struct vcpu *v)
+{
+    const uint64_t value = (uint32_t)v->regs.gpr[RAX] | v->regs.gpr[RDX] << 32;
+    if (!guest_wrmsr(v, (uint32_t)v->regs.gpr[RCX], value)) {
+        vendor->inject_exception(v, VECTOR_GP, true, 0);
+        return;
+    }
+    vcpu_skip(v);
+    v->irq_check = true; /* an EOI, a TPR or a self-IPI may be among them */
+}
+
+/* First touch, or a device. The instruction runs again by itself once its page is there. */
+static void exit_fault(struct vcpu *v)
+{
+    mfn_t mfn;
+    switch (p2m_touch(&v->vm->p2m, v->exit.u.fault.gpa >> PAGE_SHIFT, &mfn)) {
+    case P2M_TOUCH_OK: return;
+    case P2M_TOUCH_NO_MEMORY:
+        v->state = VCPU_WAIT_MEMORY;
+        vcpu_waits_for_memory(v);
+        return;
+    case P2M_TOUCH_HOLE: break;
+    }
+    emulate_mmio(v);
+    v->irq_check = true;
+}
+
+static void exit_hypercall(struct vcpu *v)
+{
+    v->regs.gpr[RAX] = HYPERCALL_ENOSYS;
+    vcpu_skip(v);
+}
+
+static void exit_triple_fault(struct vcpu *v)
+{
+    vm_crash(v, "triple fault");
+}
+
+static void exit_fatal(struct vcpu *v)
+{
+    vendor->dump(v);
+    vm_crash(v, v->exit.why != NULL ? v->exit.why : "an exit of unknown kind");
+}
+
+static void (*const handlers[EXIT_KINDS])(struct vcpu *) = {
+    [EXIT_NONE] = exit_none,
+    [EXIT_INTERRUPT] = exit_interrupt,
+    [EXIT_WINDOW] = exit_window,
+    [EXIT_CPUID] = exit_cpuid,
+    [EXIT_HLT] = exit_hlt,
+    [EXIT_PIO] = exit_pio,
+    [EXIT_MSR_READ] = exit_msr_read,
+    [EXIT_MSR_WRITE] = exit_msr_write,
+    [EXIT_FAULT] = exit_fault,
+    [EXIT_HYPERCALL] = exit_hypercall,
+    [EXIT_TRIPLE_FAULT] = exit_triple_fault,
+    [EXIT_UNSUPPORTED] = exit_fatal,
+    [EXIT_BAD_STATE] = exit_fatal,
+};
+
+void exit_handle(struct vcpu *v)
+{
+    v->exits[v->exit.kind]++;
+    handlers[v->exit.kind](v);
+}
+
+const char *exit_name(enum exit_kind kind)
+{
+    static const char *const names[EXIT_KINDS] = {
+        [EXIT_NONE] = "vendor",
+        [EXIT_INTERRUPT] = "interrupt",
+        [EXIT_WINDOW] = "window",
+        [EXIT_CPUID] = "cpuid",
+        [EXIT_HLT] = "hlt",
+        [EXIT_PIO] = "pio",
+        [EXIT_MSR_READ] = "rdmsr",
+        [EXIT_MSR_WRITE] = "wrmsr",
+        [EXIT_FAULT] = "fault",
+        [EXIT_HYPERCALL] = "hypercall",
+        [EXIT_TRIPLE_FAULT] = "triple_fault",
+        [EXIT_UNSUPPORTED] = "unsupported",
+        [EXIT_BAD_STATE] = "bad_state",
+    };
+    return names[kind];
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The core, once the machine itself runs: virtualisation on, steward up, and then for ever vm/run.c.
+ */
+#include "vm/main.h"
+
+#include "lib/log.h"
+#include "mem/direct.h"
+#include "mem/frame.h"
+#include "steward/core/policy_store.h"
+#include "steward/core/steward.h"
+#include "virt/vendor.h"
+#include "vm/image.h"
+#include "vm/run.h"
+#include "vm/snapshot.h"
+#include "vm/solo.h"
+#include "x86/leave.h"
+
+/* Exit status of a machine that cannot be a host. */
+#define LEAVE_UNFIT 69
+
+_Noreturn static void unfit(const char *what, const char *why)
+{
+    log_line("tithe: cannot run: %s: %s", what, why);
+    machine_leave(LEAVE_UNFIT);
+}
+
+static void need(const char *what, const char *why)
+{
+    if (why != NULL) {
+        unfit(what, why);
+    }
+}
+
+/* Kept back from guests, so that the core and a restarting steward always find a frame: 16 MiB or, on
+ * small machines, a sixteenth. */
+static void set_reserve(void)
+{
+    struct frame_counts f;
+    frames_counts(&f);
+    const uint64_t otherwise = f.total / 16 < 16 * MIB / PAGE_BYTES ? f.total / 16 : 16 * MIB / PAGE_BYTES;
+    frames_set_reserve(boot_option_u64("reserve_kib", otherwise * 4) / 4);
+}
+
+_Noreturn void core_main(const struct boot_info *boot)
+{
+    need("the CPU", vendor_select());
+    need("the CPU", vendor->cpu_start());
+    need("the boot module", image_init(hpa_to_virt(boot->module), boot->module_bytes));
+    set_reserve();
+    run_init();
+    if (!policy_store_init() || !snapshot_init(boot->machine)) {
+        unfit("memory", "too little: give the machine 64 MiB or more");
+    }
+    need("the solo VM", solo_start());
+    need("the steward", steward_init());
+    log_line("tithe: ready");
+    run_forever();
+}

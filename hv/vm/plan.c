@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/plan.h"
+
+#include "vm/event.h"
+#include "vm/vm.h"
+
+static uint64_t applied, refused;
+
+static bool same_before(const struct tithe_action *actions, uint64_t index)
+{
+    for (uint64_t i = 0; i < index; i++) {
+        if (actions[i].vm == actions[index].vm && actions[i].verb == actions[index].verb) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)
+{
+    const struct tithe_action *a = &actions[index];
+    const struct vm *vm = vm_find(a->vm);
+    if (a->verb != TITHE_VERB_BALLOON) {
+        return TITHE_NO_SUCH_VERB;
+    }
+    if (vm == NULL || vm->state == TITHE_VM_STOPPED) {
+        return TITHE_NO_SUCH_VM;
+    }
+    if (same_before(actions, index)) {
+        return TITHE_TWICE;
+    }
+    if (vm->held) {
+        return TITHE_HELD;
+    }
+    if (a->pages[0] < vm->min_pages) {
+        return TITHE_BELOW_MIN;
+    }
+    return a->pages[0] > vm->max_pages ? TITHE_ABOVE_MAX : TITHE_OK;
+}
+
+static const char *const refusals[] = {
+    [TITHE_OK] = "ok",
+    [TITHE_NO_SUCH_VERB] = "no such verb",
+    [TITHE_NO_SUCH_VM] = "no such VM, or it has ended",
+    [TITHE_BELOW_MIN] = "below the VM's min",
+    [TITHE_ABOVE_MAX] = "above the VM's max",
+    [TITHE_HELD] = "the operator holds this VM's target",
+    [TITHE_TWICE] = "a second action of this verb for this VM",
+    [TITHE_TOO_LONG] = "too many actions",
+};
+
+static void apply(const struct tithe_action *a)
+{
+    struct vm *vm = vm_find(a->vm);
+    if (vm->target_pages != a->pages[0]) {
+        vm->target_pages = a->pages[0];
+        vm_apply_target(vm);
+    }
+}
+
+bool plan_apply(const struct tithe_action *actions, uint64_t count, struct tithe_plan_result *result)
+{
+    *result = (struct tithe_plan_result){0};
+    if (count > TITHE_PLAN_MAX) {
+        result->refused = 1;
+        result->why[0] = TITHE_TOO_LONG;
+    }
+    for (uint64_t i = 0; i < count && count <= TITHE_PLAN_MAX; i++) {
+        result->why[i] = (uint8_t)check(actions, i);
+        if (result->why[i] != TITHE_OK && result->refused++ == 0) {
+            result->first = (uint32_t)i;
+        }
+    }
+    if (result->refused > 0) {
+        const uint32_t first = result->first;
+        refused++;
+        event_emit(TITHE_EVENT_PLAN_REFUSED, count <= TITHE_PLAN_MAX ? actions[first].vm : 0, first,
+                   result->refused, "action %u of %llu: %s", first + 1, (unsigned long long)count,
+                   refusals[result->why[first]]);
+        return false;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        apply(&actions[i]);
+    }
+    applied++;
+    return true;
+}
+
+uint64_t plans_applied(void)
+{
+    return applied;
+}
+uint64_t plans_refused(void)
+{
+    return refused;
+}

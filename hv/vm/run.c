@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/run.h"
+
+#include "boot/boot_info.h"
+#include "lib/log.h"
+#include "mem/frame.h"
+#include "steward/core/steward.h"
+#include "virt/vendor.h"
+#include "vm/event.h"
+#include "vm/exits.h"
+#include "vm/vm.h"
+#include "x86/fpu.h"
+#include "x86/cpu.h"
+#include "x86/irq.h"
+#include "x86/percpu.h"
+#include "x86/time.h"
+
+static uint64_t slice_ns = 2000000;
+static uint32_t memory_waiters;
+
+/* Any host interrupt is a reason to look around: the timer, input for the steward. */
+static void on_timer(void)
+{
+    this_cpu()->resched = true;
+}
+
+void run_init(void)
+{
+    slice_ns = boot_option_u64("slice_us", slice_ns / 1000) * 1000;
+    irq_register(IRQ_VECTOR_TIMER, on_timer);
+}
+
+/* ---- the FPU's registers ---- */
+
+void fpu_claim(struct fpu_state *state)
+{
+    struct percpu *cpu = this_cpu();
+    if (cpu->fpu_owner != state) {
+        fpu_switch(cpu->fpu_owner, state);
+        cpu->fpu_owner = state;
+    }
+}
+
+void fpu_disown(struct fpu_state *state)
+{
+    struct percpu *cpu = this_cpu();
+    if (cpu->fpu_owner == state) {
+        cpu->fpu_owner = NULL;
+    }
+}
+
+/* ---- interrupts into the guest ---- */
+
+/* Under the device lock. */
+static bool pending(struct vcpu *v)
+{
+    lapic_poll(&v->lapic, time_now_ns());
+    return lapic_pending(&v->lapic) >= 0 || (v->index == 0 && platform_pic_pending(&v->vm->platform) >= 0);
+}
+
+bool vcpu_interrupt_pending(struct vcpu *v)
+{
+    struct platform *p = &v->vm->platform;
+    lock_acquire(&p->lock);
+    const bool yes = pending(v);
+    lock_release(&p->lock);
+    return yes;
+}
+
+/* Takes the most urgent vector from LAPIC or 8259. */
+static uint8_t take(struct vcpu *v)
+{
+    const int vector = lapic_pending(&v->lapic);
+    if (vector < 0) {
+        return platform_pic_take(&v->vm->platform);
+    }
+    lapic_take(&v->lapic, (uint8_t)vector);
+    return (uint8_t)vector;
+}
+
+static void deliver(struct vcpu *v)
+{
+    struct platform *p = &v->vm->platform;
+    v->irq_check = false;
+    v->window_wanted = false;
+    lock_acquire(&p->lock);
+    if (pending(v)) {
+        if (vendor->can_inject(v)) {
+            vendor->inject_interrupt(v, take(v));
+            v->window_wanted = pending(v); /* another is behind it */
+        } else {
+            v->window_wanted = true;
+        }
+    }
+    lock_release(&p->lock);
+}
+
+/* ---- time ---- */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool frames_for_guests(void)
+{
+    struct frame_counts f;
+    frames_counts(&f);
+    return f.free > f.promised + f.reserve;
+}
+
+/* Lets everything whose time has come happen, and returns when to look next. */
+static uint64_t run_timers(uint64_t now_ns)
+{
+    uint64_t next = steward_poll(now_ns);
+    const bool memory = memory_waiters > 0 && frames_for_guests();
+    for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
+        struct vm *vm = vm_at(place);
+        if (vm == NULL || vm->state != TITHE_VM_RUNNING) {
+            continue;
+        }
+        if (vm->poll_ns <= now_ns) {
+            lock_acquire(&vm->platform.lock);
+            vm->poll_ns = platform_poll(&vm->platform, now_ns);
+            lock_release(&vm->platform.lock);
+        }
+        next = earlier(next, vm->poll_ns);
+        for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+            struct vcpu *v = vm->vcpu[i];
+            if (v->lapic.timer_deadline_ns <= now_ns) {
+                lapic_poll(&v->lapic, now_ns);
+                vcpu_kick(v);
+            }
+            next = earlier(next, v->lapic.timer_deadline_ns);
+            if (memory && v->state == VCPU_WAIT_MEMORY) {
+                v->state = VCPU_RUNNABLE;
+                memory_waiters--;
+                sched_wake(&v->sched);
+            }
+        }
+    }
+    return next;
+}
+
+void vcpu_waits_for_memory(struct vcpu *v)
+{
+    memory_waiters++;
+    event_emit(TITHE_EVENT_VM_MEMORY_WAIT, v->vm->id, v->exit.u.fault.gpa, 0, "%s", v->vm->name);
+}
+
+/* ---- turns ---- */
+
+/* Runs a vCPU until it blocks, its VM changes state, or the CPU is wanted for something else. */
+static void vcpu_turn(struct vcpu *v)
+{
+    struct percpu *cpu = this_cpu();
+    struct vm *vm = v->vm;
+    fpu_claim(&v->fpu);
+    do {
+        if (v->irq_check) {
+            deliver(v);
+        }
+#ifdef TITHE_DEBUG
+        const char *fault = vendor->audit(v);
+        if (fault != NULL) {
+            vm_crash(v, fault);
+            break;
+        }
+#endif
+        vendor->run(v);
+        exit_handle(v);
+        const uint64_t deadline = earlier(v->lapic.timer_deadline_ns, vm->poll_ns);
+        if (deadline < cpu->timer_deadline_ns) {
+            time_arm(deadline);
+        }
+    } while (v->state == VCPU_RUNNABLE && vm->pending == 0 && !cpu->resched);
+}
+
+static void account(struct sched_entity *e, uint64_t since_ns)
+{
+    sched_charge(e, time_now_ns() - since_ns);
+}
+
+static void idle(uint64_t next_ns)
+{
+    const uint64_t from = time_now_ns();
+    time_arm(next_ns);
+    cpu_idle();
+    this_cpu()->idle_ns += time_now_ns() - from;
+}
+
+_Noreturn void run_forever(void)
+{
+    struct percpu *cpu = this_cpu();
+    for (;;) {
+        const uint64_t now = time_now_ns();
+        const uint64_t next = run_timers(now);
+        struct sched_entity *e = sched_pick();
+        cpu->resched = false;
+        if (e == NULL) {
+            idle(next);
+            continue;
+        }
+        time_arm(sched_waiting() ? earlier(next, now + slice_ns) : next);
+        if (e->steward) {
+            steward_turn();
+            account(e, now);
+            if (steward_runnable()) {
+                sched_requeue(e);
+            }
+            continue;
+        }
+        struct vcpu *v = CONTAINER_OF(e, struct vcpu, sched);
+        struct vm *vm = v->vm;
+        vcpu_turn(v);
+        account(e, now);
+        if (vm->pending != 0) {
+            vm_do_pending(vm);
+        } else if (v->state == VCPU_RUNNABLE && vm->state == TITHE_VM_RUNNING) {
+            sched_requeue(e);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/snapshot.h"
+
+#include "boot/boot_info.h"
+#include "lib/log.h"
+#include "lib/string.h"
+#include "mem/direct.h"
+#include "mem/frame.h"
+#include "steward/core/policy_store.h"
+#include "steward/core/steward.h"
+#include "virt/vendor.h"
+#include "vm/event.h"
+#include "vm/plan.h"
+#include "vm/vm.h"
+#include "x86/cpu.h"
+#include "x86/percpu.h"
+#include "x86/time.h"
+
+#define SNAPSHOT_PAGES ((sizeof(struct tithe_snapshot) + PAGE_BYTES - 1) / PAGE_BYTES)
+
+static struct tithe_snapshot *snapshot;
+static uint64_t stats_ns;
+
+bool snapshot_init(const char *machine)
+{
+    const mfn_t mfn = frame_alloc_run(SNAPSHOT_PAGES, 1);
+    if (mfn == MFN_NONE) {
+        return false;
+    }
+    snapshot = mfn_to_virt(mfn);
+    snapshot->abi_version = TITHE_ABI_VERSION;
+    snapshot->boot_id = (rdtsc() ^ wall_ns_at_boot()) * 0x9e3779b97f4a7c15ull;
+    snapshot->tsc_hz = tsc_hz();
+    snapshot->test_mode = boot_flag("test") ? 1 : 0;
+    snapshot->tick_ns = boot_option_u64("tick_ms", 1000) * 1000000;
+    stats_ns = boot_option_u64("stats_ms", 1000) * 1000000;
+    text_copy(snapshot->vendor, sizeof snapshot->vendor, vendor->name);
+    text_copy(snapshot->machine, sizeof snapshot->machine, machine);
+    return true;
+}
+
+bool snapshot_map(struct user_space *space)
+{
+    for (uint64_t i = 0; i < SNAPSHOT_PAGES; i++) {
+        if (!user_map_frame(space, TITHE_SNAPSHOT_ADDR + i * PAGE_BYTES,
+                            (virt_to_hpa(snapshot) >> PAGE_SHIFT) + i, USER_READ)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
+{
+    *s = (struct tithe_vm_snapshot){
+        .id = vm->id,
+        .state = vm->state,
+        .size_pages = vm->config.size_pages,
+        .max_pages = vm->max_pages,
+        .min_pages = vm->min_pages,
+        .shares = vm->shares,
+        .target_pages = vm->target_pages,
+        .held = vm->held ? 1 : 0,
+        .consumed_pages = vm->p2m.present_pages,
+        .overhead_pages = vm->overhead_pages,
+        .balloon_driver = vm->balloon_driver ? 1 : 0,
+        .balloon_target_pages = vm->config.size_pages - vm->target_pages,
+        .balloon_actual_pages = vm->platform.balloon.actual,
+        .ballooned_pages = vm->p2m.ballooned_pages,
+        .first_touches = vm->p2m.first_touches,
+        .balloon_pops = vm->p2m.pops,
+        .created_ns = vm->created_ns,
+        .stop_reason = vm->stop_reason,
+        .exit_code = vm->exit_code,
+        .reboots = vm->reboots,
+        .vcpus = vm->config.vcpus,
+        .exits = vm->exits,
+        .cpu_ns = vm->cpu_ns,
+        .console_offset = uart_console_offset(&vm->platform.uart),
+        .guest = vm->platform.balloon.stats,
+    };
+    memcpy(s->name, vm->name, sizeof s->name);
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        s->cpu_ns += vm->vcpu[i]->sched.cpu_ns;
+        for (int kind = 0; kind < EXIT_KINDS; kind++) {
+            s->exits += vm->vcpu[i]->exits[kind];
+        }
+    }
+    if (vm->balloon_driver && vm->state == TITHE_VM_RUNNING && now_ns - vm->stats_asked_ns >= stats_ns) {
+        vm->stats_asked_ns = now_ns;
+        lock_acquire(&vm->platform.lock);
+        platform_balloon_poll_stats(&vm->platform);
+        lock_release(&vm->platform.lock);
+    }
+}
+
+uint64_t snapshot_refresh(void)
+{
+    struct frame_counts f;
+    frames_counts(&f);
+    snapshot->generation++;
+    snapshot->now_ns = time_now_ns();
+    snapshot->wall_ns = wall_ns_at_boot() + snapshot->now_ns;
+    snapshot->vm_count = 0;
+    snapshot->overhead_pages = 0;
+    for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
+        struct vm *vm = vm_at(place);
+        if (vm != NULL) {
+            /* Slots are reused, ids are not: keep them ascending. */
+            uint32_t at = snapshot->vm_count++;
+            while (at > 0 && snapshot->vm[at - 1].id > vm->id) {
+                snapshot->vm[at] = snapshot->vm[at - 1];
+                at--;
+            }
+            fill_vm(&snapshot->vm[at], vm, snapshot->now_ns);
+            snapshot->overhead_pages += vm->overhead_pages;
+        }
+    }
+    snapshot->total_pages = f.total;
+    snapshot->free_pages = f.free - f.promised;
+    snapshot->reserve_pages = f.reserve;
+    snapshot->core_pages = f.core;
+    snapshot->guest_pages = f.guest;
+    snapshot->event_seq = event_next_seq();
+    snapshot->log_offset = log_offset();
+    snapshot->cpus = percpu_count();
+    snapshot->idle_ns = this_cpu()->idle_ns;
+    snapshot->steward_restarts = steward_restarts();
+    snapshot->plans_applied = plans_applied();
+    snapshot->plans_refused = plans_refused();
+    snapshot->reload_core_instructions = policy_activation_ticks();
+    return snapshot->generation;
+}

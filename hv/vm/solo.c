@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/solo.h"
+
+#include "boot/boot_info.h"
+#include "lib/log.h"
+#include "vm/mgmt.h"
+#include "vm/vm.h"
+#include "x86/leave.h"
+#include "x86/time.h"
+
+static uint32_t solo_id;
+
+static void mirror(void *ctx, const char *text, size_t bytes)
+{
+    (void)ctx;
+    log_line("guest: %.*s", (int)bytes, text);
+}
+
+const char *solo_start(void)
+{
+    static struct tithe_create c;
+    static char reason[TITHE_REASON_MAX];
+    char script[TITHE_CMDLINE_MAX - 64];
+    if (!boot_option("solo", c.kernel, sizeof c.kernel)) {
+        return NULL;
+    }
+    (void)boot_option("solo_module", c.module, sizeof c.module);
+    const bool scripted = boot_option("solo_run", script, sizeof script);
+    fmt_string(c.name, sizeof c.name, "solo");
+    fmt_string(c.cmdline, sizeof c.cmdline, "console=ttyS0 nokaslr %s%s%s", scripted ? "run=" : "",
+               scripted ? script : "", boot_flag("solo_verbose") ? "" : " quiet");
+    c.size_pages = boot_option_u64("solo_mib", 64) * (MIB / PAGE_BYTES);
+    c.max_pages = c.size_pages;
+    c.shares = 1000;
+    c.vcpus = 1;
+    c.paused = 1;
+    if (vm_create(&c, reason) != 0) {
+        return reason;
+    }
+    struct vm *vm = vm_find(c.id);
+    solo_id = c.id;
+    vm->platform.uart.line = mirror;
+    log_line("solo: first guest enters %llu ns after the core's first instruction",
+             (unsigned long long)time_now_ns());
+    return vm_unpause(vm) ? NULL : "it cannot be started";
+}
+
+void solo_stopped(const struct vm *vm)
+{
+    static struct tithe_mgmt m = {.op = TITHE_OP_LEDGER};
+    if (vm->id != solo_id || solo_id == 0) {
+        return;
+    }
+    (void)mgmt_do(&m);
+    log_line("ledger: total=%llu free=%llu core=%llu table=%llu guest=%llu differences=%llu %s",
+             (unsigned long long)m.u.ledger.total_pages, (unsigned long long)m.u.ledger.free_pages,
+             (unsigned long long)m.u.ledger.core_pages, (unsigned long long)m.u.ledger.table_pages,
+             (unsigned long long)m.u.ledger.guest_pages, (unsigned long long)m.u.ledger.differences,
+             m.u.ledger.first);
+    const bool clean = vm->stop_reason == TITHE_STOP_POWEROFF || vm->stop_reason == TITHE_STOP_EXIT;
+    const uint8_t status = clean ? (uint8_t)(vm->exit_code & 0x7f) : 1;
+    machine_leave(m.u.ledger.differences == 0 ? status : 5);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Steps of a VM's life that creation and reboot share.
+ */
+#ifndef TITHE_VM_VM_BOOT_H
+#define TITHE_VM_VM_BOOT_H
+
+#include "vm/vm.h"
+
+/* Resets vCPUs and writes ACPI tables and images into empty memory: the guest is at its entry. 0, or a
+ * TITHE_E number and a reason. */
+int vm_load(struct vm *vm, char *reason);
+/* Lets the vCPUs of a paused VM run. */
+void vm_start(struct vm *vm);
+void vm_free_vcpus(struct vm *vm);
+void vm_free(struct vm *vm);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From a configuration to a running VM.
+ */
+#include "lib/log.h"
+#include "lib/string.h"
+#include "mem/direct.h"
+#include "mem/frame.h"
+#include "virt/vendor.h"
+#include "vm/event.h"
+#include "vm/run.h"
+#include "vm/vm_boot.h"
+#include "vm/vm_table.h"
+#include "x86/cpu.h"
+#include "x86/fpu.h"
+#include "x86/percpu.h"
+#include "x86/time.h"
+
+/* A Linux kernel does not even unpack below this, and smaller guests still need a page or two. */
+#define SIZE_MIN_PAGES (1 * MIB / PAGE_BYTES)
+/* Below the device window (0xC0000000) the guest's RAM is one range; the rest starts at 4 GiB. */
+#define LOW_RAM_PAGES  (0xC0000000ull / PAGE_BYTES)
+#define HIGH_RAM_GFN   (4 * GIB / PAGE_BYTES)
+/* 52-bit physical addresses at most, and far from overflow. */
+#define SIZE_MAX_PAGES (1ull << 36)
+
+static uint32_t last_id;
+
+static size_t ram_ranges(uint64_t size_pages, struct p2m_range ranges[2])
+{
+    const uint64_t low = size_pages < LOW_RAM_PAGES ? size_pages : LOW_RAM_PAGES;
+    ranges[0] = (struct p2m_range){.start = 0, .count = low};
+    ranges[1] = (struct p2m_range){.start = HIGH_RAM_GFN, .count = size_pages - low};
+    return size_pages > low ? 2 : 1;
+}
+
+static bool name_ok(const char *name)
+{
+    const size_t length = strnlen(name, TITHE_NAME_MAX);
+    if (length == 0 || length >= TITHE_NAME_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        const char c = name[i];
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        const bool digit = c >= '0' && c <= '9';
+        if (!letter && !(i > 0 && (digit || c == '-' || c == '_' || c == '.'))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Everything about the configuration that does not depend on what is free just now. */
+static int config_check(struct tithe_create *c, char *reason)
+{
+    c->kernel[TITHE_NAME_MAX - 1] = '\0';
+    c->module[TITHE_NAME_MAX - 1] = '\0';
+    c->cmdline[TITHE_CMDLINE_MAX - 1] = '\0';
+    if (!name_ok(c->name)) {
+        fmt_string(reason, TITHE_REASON_MAX,
+                   "a VM's name is 1 to %u letters, digits, '-', '_' or '.', a letter first",
+                   TITHE_NAME_MAX - 1);
+        return TITHE_EINVAL;
+    }
+    if (vm_find_name(c->name) != NULL) {
+        fmt_string(reason, TITHE_REASON_MAX, "a VM named %s exists: choose another name, or destroy it first",
+                   c->name);
+        return TITHE_EEXIST;
+    }
+    if (c->size_pages < SIZE_MIN_PAGES || c->size_pages > SIZE_MAX_PAGES) {
+        fmt_string(reason, TITHE_REASON_MAX,
+                   "size of %llu pages: a VM has %llu pages (1 MiB) or more, and less than 2^36",
+                   (unsigned long long)c->size_pages, SIZE_MIN_PAGES);
+        return TITHE_ERANGE;
+    }
+    if (c->min_pages > c->max_pages || c->max_pages > c->size_pages || c->max_pages == 0) {
+        fmt_string(reason, TITHE_REASON_MAX,
+                   "min %llu, max %llu, size %llu pages: it must be min <= max <= size",
+                   (unsigned long long)c->min_pages, (unsigned long long)c->max_pages,
+                   (unsigned long long)c->size_pages);
+        return TITHE_ERANGE;
+    }
+    if (c->shares == 0 || c->shares > SHARES_MAX) {
+        fmt_string(reason, TITHE_REASON_MAX, "shares %llu: give 1 to %u", (unsigned long long)c->shares,
+                   SHARES_MAX);
+        return TITHE_ERANGE;
+    }
+    if (c->vcpus != 1) {
+        fmt_string(reason, TITHE_REASON_MAX, "%u vCPUs: a VM has 1 as yet", c->vcpus);
+        return TITHE_ERANGE;
+    }
+    return 0;
+}
+
+/* Can this machine ever hold it? Its minimum and its overhead must fit in what is not the core's. */
+static int admission_check(const struct tithe_create *c, char *reason)
+{
+    struct p2m_range ranges[2];
+    const size_t range_count = ram_ranges(c->size_pages, ranges);
+    const uint64_t tables = p2m_table_pages(ranges, range_count);
+    struct frame_counts f;
+    frames_counts(&f);
+    const uint64_t usable = f.total - f.core - f.reserve;
+    if (c->min_pages + tables > usable) {
+        fmt_string(reason, TITHE_REASON_MAX,
+                   "min of %llu pages and %llu of tables can never fit: this machine has %llu for guests; "
+                   "lower min or size",
+                   (unsigned long long)c->min_pages, (unsigned long long)tables, (unsigned long long)usable);
+        return TITHE_ENOMEM;
+    }
+    return 0;
+}
+
+static uint64_t pages_of(size_t bytes)
+{
+    return (bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+}
+
+static void *alloc_struct(size_t bytes)
+{
+    const mfn_t mfn = frame_alloc_run(pages_of(bytes), 1);
+    return mfn == MFN_NONE ? NULL : mfn_to_virt(mfn);
+}
+
+static void free_struct(void *at, size_t bytes)
+{
+    frame_free_run(virt_to_hpa(at) >> PAGE_SHIFT, pages_of(bytes));
+}
+
+/* The map changed under running vCPUs: they flush before they enter the guest again. */
+static void flush_map(struct p2m *p2m)
+{
+    __atomic_add_fetch(&vm_of_p2m(p2m)->tlb_generation, 1, __ATOMIC_SEQ_CST);
+}
+
+static struct vcpu *vcpu_new(struct vm *vm, uint32_t index)
+{
+    struct vcpu *v = alloc_struct(sizeof *v);
+    if (v == NULL) {
+        return NULL;
+    }
+    v->vm = vm;
+    v->index = index;
+    v->state = VCPU_STOPPED;
+    sched_init(&v->sched, this_cpu()->index, SCHED_WEIGHT, false);
+    if (!fpu_state_init(&v->fpu)) {
+        free_struct(v, sizeof *v);
+        return NULL;
+    }
+    if (!vendor->vcpu_create(v)) {
+        fpu_state_free(&v->fpu);
+        free_struct(v, sizeof *v);
+        return NULL;
+    }
+    return v;
+}
+
+void vm_free_vcpus(struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        struct vcpu *v = vm->vcpu[i];
+        if (v != NULL) {
+            sched_remove(&v->sched);
+            vm->cpu_ns += v->sched.cpu_ns;
+            for (int kind = 0; kind < EXIT_KINDS; kind++) {
+                vm->exits += v->exits[kind];
+            }
+            vendor->vcpu_destroy(v);
+            fpu_disown(&v->fpu);
+            fpu_state_free(&v->fpu);
+            free_struct(v, sizeof *v);
+            vm->vcpu[i] = NULL;
+        }
+    }
+    vm->vcpu_count = 0;
+}
+
+void vm_free(struct vm *vm)
+{
+    free_struct(vm, sizeof *vm);
+}
+
+static void native_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    const struct cpuid r = cpuid(leaf, subleaf);
+    out[0] = r.eax;
+    out[1] = r.ebx;
+    out[2] = r.ecx;
+    out[3] = r.edx;
+}
+
+/* A VM without vCPUs or contents; NULL when memory is short. */
+static struct vm *vm_new(const struct tithe_create *c, uint16_t slot)
+{
+    struct vm *vm = alloc_struct(sizeof *vm);
+    if (vm == NULL) {
+        return NULL;
+    }
+    struct p2m_range ranges[2];
+    const size_t range_count = ram_ranges(c->size_pages, ranges);
+    if (!p2m_create(&vm->p2m, vendor->second_level, slot, ranges, range_count)) {
+        vm_free(vm);
+        return NULL;
+    }
+    vm->p2m.flush = flush_map;
+    vm->slot = slot;
+    vm->lock = (struct lock)LOCK_INIT(LOCK_VM);
+    vm->config = *c;
+    memcpy(vm->name, c->name, sizeof vm->name);
+    vm->max_pages = c->max_pages;
+    vm->min_pages = c->min_pages;
+    vm->shares = c->shares;
+    vm->target_pages = c->max_pages;
+    vm->created_ns = time_now_ns();
+    const struct cpuid_host host = {.cpuid = native_cpuid, .xcr0 = fpu_host_xcr0(), .tsc_hz = tsc_hz()};
+    guest_cpuid_init(&vm->cpuid, &host, c->vcpus);
+    vm->tlb_generation = 1;
+    platform_init(&vm->platform, &vm_platform_ops, vm, vm->created_ns);
+    return vm;
+}
+
+static void vm_undo(struct vm *vm)
+{
+    vm_free_vcpus(vm);
+    p2m_destroy(&vm->p2m);
+    vm_free(vm);
+}
+
+int vm_create(struct tithe_create *config, char *reason)
+{
+    int error = config_check(config, reason);
+    if (error == 0) {
+        error = admission_check(config, reason);
+    }
+    if (error != 0) {
+        return error;
+    }
+    const uint16_t slot = vm_table_free_slot();
+    if (slot == 0) {
+        fmt_string(reason, TITHE_REASON_MAX,
+                   "there are %u VMs already, the most there can be: destroy one first", TITHE_VMS_MAX);
+        return TITHE_ENOSPC;
+    }
+
+    struct frame_counts before, after;
+    frames_counts(&before);
+    struct vm *vm = vm_new(config, slot);
+    if (vm == NULL) {
+        fmt_string(reason, TITHE_REASON_MAX,
+                   "no memory free for the VM's tables just now: destroy a VM or lower targets");
+        return TITHE_ENOMEM;
+    }
+    for (uint32_t i = 0; i < config->vcpus; i++) {
+        vm->vcpu[i] = vcpu_new(vm, i);
+        vm->vcpu_count = i + 1;
+        if (vm->vcpu[i] == NULL) {
+            fmt_string(reason, TITHE_REASON_MAX,
+                       "no memory free for a vCPU just now: destroy a VM or lower targets");
+            vm_undo(vm);
+            return TITHE_ENOMEM;
+        }
+    }
+    frames_counts(&after);
+    vm->overhead_pages =
+        after.core - before.core + after.table - before.table + after.promised - before.promised;
+
+    error = vm_load(vm, reason);
+    if (error != 0) {
+        vm_undo(vm);
+        return error;
+    }
+    vm->id = ++last_id;
+    config->id = vm->id;
+    vm_table_put(vm);
+    event_emit(TITHE_EVENT_VM_CREATED, vm->id, config->size_pages, 0, "%s", vm->name);
+    vm->state = TITHE_VM_PAUSED;
+    if (config->paused == 0) {
+        vm_start(vm);
+    }
+    return 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What device models ask of the VM they are in.
+ */
+#include "mem/flush.h"
+#include "lib/log.h"
+#include "virt/vendor.h"
+#include "vm/event.h"
+#include "vm/vm.h"
+#include "x86/time.h"
+
+static bool mem_read(void *ctx, gpa_t gpa, void *out, size_t bytes)
+{
+    return vm_read(ctx, gpa, out, bytes);
+}
+
+static bool mem_write(void *ctx, gpa_t gpa, const void *in, size_t bytes)
+{
+    return vm_write(ctx, gpa, in, bytes);
+}
+
+static struct lapic *lapic_of(void *ctx, uint32_t index)
+{
+    struct vm *vm = ctx;
+    return index < vm->vcpu_count ? &vm->vcpu[index]->lapic : NULL;
+}
+
+static void kick(void *ctx, uint32_t index)
+{
+    struct vm *vm = ctx;
+    if (index < vm->vcpu_count) {
+        vcpu_kick(vm->vcpu[index]);
+    }
+}
+
+static void init_vcpu(void *ctx, uint32_t index)
+{
+    struct vm *vm = ctx;
+    /* INIT of the only CPU by itself is what a reset through the APIC would be. */
+    if (index == 0) {
+        vm->pending |= VM_PENDING_REBOOT;
+    }
+}
+
+static void start_vcpu(void *ctx, uint32_t index, uint8_t vector)
+{
+    /* A SIPI means something only to a vCPU that waits for it; vCPU 0 never does (SDM 3A 9.4.2). */
+    (void)ctx;
+    (void)index;
+    (void)vector;
+}
+
+static void nmi(void *ctx, uint32_t index)
+{
+    struct vm *vm = ctx;
+    if (index < vm->vcpu_count) {
+        vendor->inject_nmi(vm->vcpu[index]);
+        vcpu_kick(vm->vcpu[index]);
+    }
+}
+
+static void stop(void *ctx, int why, uint64_t code)
+{
+    struct vm *vm = ctx;
+    vm->stop_reason = (enum tithe_stop)why;
+    vm->exit_code = code;
+    vm->pending |= VM_PENDING_STOP;
+}
+
+static void reboot(void *ctx)
+{
+    struct vm *vm = ctx;
+    vm->pending |= VM_PENDING_REBOOT;
+}
+
+static size_t balloon_give(void *ctx, const uint32_t *gfns, size_t count)
+{
+    struct vm *vm = ctx;
+    size_t taken = 0;
+    FLUSH_BATCH(batch, &vm->p2m);
+    for (size_t i = 0; i < count; i++) {
+        if (p2m_balloon(&vm->p2m, gfns[i], &batch) == P2M_GIVE_OK) {
+            taken++;
+        }
+    }
+    flush_discharge(&batch);
+    return taken;
+}
+
+static size_t balloon_take(void *ctx, const uint32_t *gfns, size_t count)
+{
+    struct vm *vm = ctx;
+    size_t taken = 0;
+    for (size_t i = 0; i < count; i++) {
+        taken += p2m_unballoon(&vm->p2m, gfns[i]) ? 1 : 0;
+    }
+    return taken;
+}
+
+static void balloon_driver(void *ctx, bool up)
+{
+    struct vm *vm = ctx;
+    if (up == vm->balloon_driver) {
+        return;
+    }
+    vm->balloon_driver = up;
+    if (up) {
+        event_emit(TITHE_EVENT_BALLOON_UP, vm->id, 0, 0, "%s", vm->name);
+        platform_balloon_target(&vm->platform, vm->config.size_pages - vm->target_pages);
+    } else {
+        p2m_pop_all(&vm->p2m);
+    }
+}
+
+static uint64_t wall_ns(void *ctx)
+{
+    (void)ctx;
+    return wall_ns_at_boot() + time_now_ns();
+}
+
+const struct platform_ops vm_platform_ops = {
+    .mem_read = mem_read,
+    .mem_write = mem_write,
+    .lapic = lapic_of,
+    .kick = kick,
+    .init_vcpu = init_vcpu,
+    .start_vcpu = start_vcpu,
+    .nmi = nmi,
+    .stop = stop,
+    .reboot = reboot,
+    .balloon_give = balloon_give,
+    .balloon_take = balloon_take,
+    .balloon_driver = balloon_driver,
+    .wall_ns = wall_ns,
+};

@@ -38,12 +38,13 @@ struct percpu {
     uint64_t timer_deadline_ns; /* what the timer is armed for */
     uint64_t xcr0;              /* what XCR0 holds now */
     uint64_t interrupts;        /* counted by irq_dispatch */
-    bool resched;               /* whoever runs is to give way: vm/run.c looks for something better */
-    uint64_t idle_ns;           /* time spent in cpu_idle by vm/run.c */
-    struct fpu_state *fpu_owner; /* whose state is in the FPU's registers; NULL: nobody's */
     struct tss tss;
     struct gdt gdt;
     const char *stacks; /* guard page and stack, then the same for each IST (boot/layout.h) */
+
+    bool resched;               /* whoever runs is to give way: vm/run.c looks for something better */
+    uint64_t idle_ns;           /* time spent in cpu_idle by vm/run.c */
+    struct fpu_state *fpu_owner; /* whose state is in the FPU's registers; NULL: nobody's */
 };
 
 static inline struct percpu *this_cpu(void)

@@ -111,6 +111,8 @@ static const struct {
     {"plan.applied", plans_applied},
     {"plan.refused", plans_refused},
     {"policy.activation_tsc", policy_activation_ticks},
+    {"policy.ticks", policy_ticks},
+    {"policy.tick_last_tsc", policy_tick_last},
     {"steward.restarts", steward_restarts},
     {"serial.rx_dropped_bytes", serial_rx_dropped},
     {"host.interrupts", interrupts},

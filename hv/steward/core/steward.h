@@ -18,5 +18,8 @@ uint64_t steward_poll(uint64_t now_ns);
 void steward_turn(void);
 bool steward_runnable(void);
 uint64_t steward_restarts(void);
+/* Stretches of policy code so far, and TSC ticks of the last one. */
+uint64_t policy_ticks(void);
+uint64_t policy_tick_last(void);
 
 #endif

@@ -10,6 +10,7 @@
 #include "vm/mgmt.h"
 #include "vm/plan.h"
 #include "vm/snapshot.h"
+#include "x86/cpu.h"
 #include "x86/time.h"
 
 static int64_t sys_wait(struct process *p, uint64_t until_ns)
@@ -65,6 +66,27 @@ static int64_t sys_mgmt(struct process *p, uint64_t at)
     return -error;
 }
 
+/* ---- how long policies take, in TSC ticks; preemption by guests is in it ---- */
+
+static uint64_t tick_began, ticks, tick_last;
+
+static int64_t sys_tick(struct process *p, uint64_t phase)
+{
+    const uint64_t now = rdtsc();
+    if (phase == TITHE_PHASE_POLICY) {
+        tick_began = now;
+    } else if (p->phase == TITHE_PHASE_POLICY) {
+        ticks++;
+        tick_last = now - tick_began;
+    }
+    p->phase = phase;
+    p->phase_ns = p->sched.cpu_ns + (time_now_ns() - p->turn_ns);
+    return 0;
+}
+
+uint64_t policy_ticks(void) { return ticks; }
+uint64_t policy_tick_last(void) { return tick_last; }
+
 bool tithe_syscall(struct process *p, uint64_t number, const uint64_t arg[3], int64_t *result)
 {
     switch (number) {
@@ -77,9 +99,7 @@ bool tithe_syscall(struct process *p, uint64_t number, const uint64_t arg[3], in
         *result = 0;
         return true;
     case TITHE_SYS_TICK:
-        p->phase = arg[0];
-        p->phase_ns = p->sched.cpu_ns + (time_now_ns() - p->turn_ns);
-        *result = 0;
+        *result = sys_tick(p, arg[0]);
         return true;
     default: return false;
     }

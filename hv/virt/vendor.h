@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the core asks of a CPU's virtualisation: one contract, two implementations (virt/vmx, virt/svm), chosen
- * at boot. Nothing outside virt/ knows a VMCS or a VMCB.
+ * What the core asks of a CPU's virtualisation: one contract, two implementations (virt/vmx, virt/svm),
+ * chosen at boot. Nothing outside virt/ knows a VMCS or a VMCB.
  *
  * Division of labour: what only one vendor knows (control registers under VMX's fixed bits, event
  * re-injection after a fault during delivery, #UD for virtualisation instructions, INVD/WBINVD, XSETBV,
@@ -34,18 +34,21 @@ struct vendor {
     /* State after INIT and SIPI: real mode at vector << 12 (SDM 3A 9.4). */
     void (*vcpu_reset_sipi)(struct vcpu *v, uint8_t vector);
 
-    /* Enters the guest once, returns at its next exit with v->regs and v->exit filled. Called and returns with host interrupts
-     * off; a host interrupt ends the run and has been dispatched through the host's IDT when it returns. Guest GPRs, CR2, DR0-3/6 belong
-     * to the guest while in it; the FPU is whatever is loaded (the caller switches it: x86/fpu.h). If
-     * v->tlb_seen differs from v->vm->tlb_generation, or the vCPU last ran on another CPU, stale translations are flushed first. */
+    /* Enters the guest once, returns at its next exit with v->regs and v->exit filled. Called and returns
+     * with host interrupts off; a host interrupt ends the run and has been dispatched through the host's IDT
+     * when it returns. Guest GPRs, CR2, DR0-3/6 belong to the guest while in it; the FPU is whatever is
+     * loaded (the caller switches it: x86/fpu.h). If v->tlb_seen differs from v->vm->tlb_generation, or the
+     * vCPU last ran on another CPU, stale translations are flushed first. */
     void (*run)(struct vcpu *v);
-    /* This CPU lets go of the vCPU it ran last. Between runs some guest registers stay in the CPU (SYSCALL MSRs,
-     * debug registers, CR2) and the host's descriptor-table limits are not its own. To be called before ring 3 is entered, and
-     * before that vCPU runs on another CPU. Cheap when there is nothing to let go of; run undoes it by itself. */
+    /* This CPU lets go of the vCPU it ran last. Between runs some guest registers stay in the CPU (SYSCALL
+     * MSRs, debug registers, CR2) and the host's descriptor-table limits are not its own. To be called before
+     * ring 3 is entered, and before that vCPU runs on another CPU. Cheap when there is nothing to let go of;
+     * run undoes it by itself. */
     void (*park)(void);
 
-    /* Event injection; at most one event at a time. can_inject: IF set, no blocking, and no event is waiting already.
-     * External interrupts only when can_inject; exceptions at any time between runs (after an instruction that faults in emulation). */
+    /* Event injection; at most one event at a time. can_inject: IF set, no blocking, and no event is waiting
+     * already. External interrupts only when can_inject; exceptions at any time between runs (after an
+     * instruction that faults in emulation). */
     bool (*can_inject)(struct vcpu *v);
     void (*inject_interrupt)(struct vcpu *v, uint8_t vector);
     void (*inject_exception)(struct vcpu *v, uint8_t vector, bool has_error, uint32_t error);

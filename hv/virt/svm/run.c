@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One entry and one exit.
+ */
+#include "virt/svm/svm.h"
+
+#include "vm/vm.h"
+#include "x86/msr.h"
+
+void svm_enter(uint64_t gpr[GPR_COUNT], hpa_t vmcb, hpa_t host_vmcb);
+
+uint32_t svm_insn_bytes(const struct vmcb *c, uint32_t usual)
+{
+    return svm_caps.nrip ? (uint32_t)(c->nrip - c->rip) : usual;
+}
+
+static void fault_exit(struct exit *e, const struct vmcb *c)
+{
+    e->kind = EXIT_FAULT;
+    e->insn_bytes = 0;
+    e->u.fault.gpa = c->exit_info2; /* APM 2 15.25.6 */
+    e->u.fault.write = (c->exit_info1 >> 1) & 1;
+    e->u.fault.exec = (c->exit_info1 >> 4) & 1;
+    e->u.fault.walk = (c->exit_info1 >> 33) & 1;
+}
+
+static void io_exit(struct exit *e, const struct vmcb *c)
+{
+    uint64_t info = c->exit_info1; /* APM 2 15.10.2 */
+    e->kind = EXIT_PIO;
+    e->insn_bytes = (uint32_t)(c->exit_info2 - c->rip);
+    e->u.pio.port = (uint16_t)(info >> 16);
+    e->u.pio.bytes = (uint8_t)((info >> 4) & 7);
+    e->u.pio.in = info & 1;
+    e->u.pio.string = (info >> 2) & 1;
+}
+
+static void instruction(struct exit *e, const struct vmcb *c, enum exit_kind kind, uint32_t usual_bytes)
+{
+    e->kind = kind;
+    e->insn_bytes = svm_insn_bytes(c, usual_bytes);
+}
+
+static void exit(struct vcpu *v, struct vmcb *c)
+{
+    struct exit *e = &v->exit;
+    switch (c->exit_code) {
+    case SVM_EXIT_CPUID: instruction(e, c, EXIT_CPUID, 2); break;
+    case SVM_EXIT_NPF: fault_exit(e, c); break;
+    case SVM_EXIT_IOIO: io_exit(e, c); break;
+    case SVM_EXIT_HLT: instruction(e, c, EXIT_HLT, 1); break;
+    case SVM_EXIT_MSR: instruction(e, c, c->exit_info1 & 1 ? EXIT_MSR_WRITE : EXIT_MSR_READ, 2); break;
+    case SVM_EXIT_VMMCALL: instruction(e, c, EXIT_HYPERCALL, 3); break;
+    case SVM_EXIT_INTR:
+        /* Still pending: it comes through the host's IDT as soon as it may. */
+        __asm__ volatile("sti; nop; cli" : : : "memory");
+        e->kind = EXIT_INTERRUPT;
+        break;
+    case SVM_EXIT_VINTR:
+        c->v_intr &= ~V_IRQ;
+        c->intercept1 &= ~INTERCEPT_VINTR;
+        v->window_wanted = false;
+        e->kind = EXIT_WINDOW;
+        break;
+    default: svm_exit_other(v); break;
+    }
+}
+
+/* A virtual interrupt that would be delivered as soon as the guest can take one, caught at that moment. */
+static void open_window(struct vmcb *c)
+{
+    c->v_intr |= V_IRQ | V_IGN_TPR | V_INTR_PRIO;
+    c->intercept1 |= INTERCEPT_VINTR;
+}
+
+/* What the emulation of an instruction changes besides its result. */
+static void finish_instruction(struct vcpu *v, struct vmcb *c)
+{
+    v->clear_shadow = false;
+    c->shadow &= ~1ull;
+    if (v->regs.rflags & RFLAGS_TF) {
+        c->dr6 |= 1u << 14; /* BS */
+        svm_inject_exception(v, VECTOR_DB, false, 0);
+    }
+}
+
+void svm_run(struct vcpu *v)
+{
+    struct svm_vcpu *h = v->hw;
+    struct svm_cpu *cpu = svm_this_cpu();
+    struct vmcb *c = h->vmcb;
+
+    if (cpu->current != v) svm_make_current(v);
+    if (v->tlb_seen != v->vm->tlb_generation) {
+        v->tlb_seen = v->vm->tlb_generation;
+        svm_new_asid(h);
+    }
+    if (v->clear_shadow) finish_instruction(v, c);
+    if ((h->event != 0 || h->nmi_waiting) && !svm_deliver(v)) {
+        v->exit.kind = EXIT_TRIPLE_FAULT;
+        return;
+    }
+    if (v->window_wanted) open_window(c);
+    uint8_t tpr = (uint8_t)(v->lapic.tpr >> 4);
+    if (tpr != h->tpr) c->v_intr = (c->v_intr & ~V_TPR) | tpr;
+    c->rax = v->regs.gpr[RAX];
+    c->rsp = v->regs.gpr[RSP];
+    c->rip = v->regs.rip;
+    c->rflags = v->regs.rflags;
+
+    svm_enter(v->regs.gpr, h->vmcb_hpa, cpu->host_vmcb);
+
+    c->tlb_control = TLB_CONTROL_NOTHING;
+    c->event_inj = 0;
+    v->regs.gpr[RAX] = c->rax;
+    v->regs.gpr[RSP] = c->rsp;
+    v->regs.rip = c->rip;
+    v->regs.rflags = c->rflags;
+    h->tpr = c->v_intr & 15;
+    if (h->tpr != tpr) v->lapic.tpr = (uint32_t)h->tpr << 4;
+    if (c->exit_int_info & EVENT_VALID) svm_keep_event(h, c->exit_int_info);
+    exit(v, c);
+}

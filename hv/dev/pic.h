@@ -14,7 +14,7 @@ struct pic_chip {
     uint8_t base;     /* ICW2: vector of input 0 */
     uint8_t lowest;   /* input with the lowest priority; 7 unless rotated */
     uint8_t init;     /* next initialisation word (2, 3, 4), 0 when ready */
-    bool want_icw4, auto_eoi, rotate_auto, special_mask, special_nested, read_isr, poll;
+    bool want_icw4, single, auto_eoi, rotate_auto, special_mask, read_isr, poll;
 };
 
 struct pic {

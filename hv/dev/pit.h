@@ -19,6 +19,7 @@ struct pit_channel {
     bool bcd;
     bool loaded;          /* a count has been given since the mode was set */
     bool gate;
+    bool running;         /* loaded and, if its mode asks for it, triggered */
     bool count_latched, status_latched;
     uint8_t status;       /* latched */
     uint16_t latch;       /* latched count */

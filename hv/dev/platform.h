@@ -56,6 +56,7 @@ struct platform {
 };
 
 /* GSIs of the guest platform (docs/architecture.md). */
+#define GSI_TIMER 2u /* the 8254's channel 0; input 0 of the 8259 */
 #define GSI_UART 4u
 #define GSI_VIRTIO 16u
 #define VIRTIO_MMIO_BASE 0xD0000000ull
@@ -80,9 +81,9 @@ uint64_t platform_poll(struct platform *p, uint64_t now_ns);
 int platform_pic_pending(struct platform *p);
 uint8_t platform_pic_take(struct platform *p);
 
-/* Raises or lowers a GSI: IOAPIC pin and, below 16, the 8259 input. */
+/* Raises or lowers a GSI: IOAPIC pin and, below 16, the 8259 input (input 0 for GSI_TIMER). */
 void platform_gsi(struct platform *p, uint32_t gsi, bool level);
-/* Routes an interrupt message to LAPICs: destination, delivery mode, vector (SDM 3A 11.11). */
+/* Routes an interrupt message to LAPICs: destination (32 bits; LAPIC_BROADCAST for all), delivery mode, vector (SDM 3A 11.11). */
 void platform_deliver(struct platform *p, uint32_t dest, bool logical, uint32_t mode, uint8_t vector, bool level);
 
 /* ---- the balloon, for vm/ ---- */

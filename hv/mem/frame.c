@@ -140,7 +140,7 @@ mfn_t frame_alloc_run(uint64_t count, uint64_t align_frames)
 void frame_free_run(mfn_t mfn, uint64_t count)
 {
     lock_acquire(&frame_pool.lock);
-    for (mfn_t end = mfn + count; mfn < end; mfn++) {
+    for (; count; mfn++, count--) {
         struct frame *f = frame_at(mfn);
         /* A guest's frame goes by frame_park: a TLB may still know it. */
         if (f->state != FRAME_CORE && f->state != FRAME_TABLE) wrong_state("free", mfn);

@@ -1,0 +1,10 @@
+# hv/mem, natively: unit tests, and a long random run against a reference model. Its misuse panics are tested, too.
+MEM_TEST_SRCS := $(wildcard hv/mem/*.c) tests/unit/host_env.c
+MEM_TEST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+MEM_TEST_CFLAGS := -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG $(MEM_TEST_SANITIZE)
+
+UNIT_TESTS += mem
+mem_SRCS := tests/unit/mem_main.c tests/unit/mem_tables.c tests/unit/mem_frame.c tests/unit/mem_pt.c tests/unit/mem_host_map.c \
+            tests/unit/mem_p2m.c tests/unit/mem_ledger.c $(MEM_TEST_SRCS)
+mem_CFLAGS := $(MEM_TEST_CFLAGS)
+mem_LIBS := -lcmocka $(MEM_TEST_SANITIZE)

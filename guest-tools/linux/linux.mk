@@ -27,7 +27,7 @@ $(BUILD)/guest/initrd: guest-tools/linux/mkinitrd guest-tools/linux/init $(BUILD
                        $(KERNEL_CACHE)/.fetched
 	$(call say,CPIO,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)guest-tools/linux/mkinitrd --out $@ --modules $(KERNEL_CACHE)/modules --init guest-tools/linux/init \
+	$(Q)guest-tools/linux/mkinitrd --output $@ --modules $(KERNEL_CACHE)/modules --init guest-tools/linux/init \
 	    --memload $(BUILD)/guest/linux/memload/memload
 
 -include $(MEMLOAD_OBJS:.o=.d)

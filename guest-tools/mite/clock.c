@@ -30,7 +30,7 @@ static bool pit_wait(uint16_t count)
     outb((uint8_t)count, 0x40);
     outb((uint8_t)(count >> 8), 0x40);
     if (pit_status() & 0x80) return false;
-    for (uint32_t tries = 0; tries < 1000000; tries++)
+    for (uint32_t tries = 0; tries < 20000000; tries++)
         if (pit_status() & 0x80) return true;
     return false;
 }

@@ -18,13 +18,25 @@ MITE_BASE_OBJS := $(patsubst %,$(MITE_OBJ)/mite/%.o,$(MITE_BASE))
 MITE_SRCS := $(filter-out $(MITE_BASE),$(notdir $(wildcard $(MITE_DIR)/*.[cS])))
 MITE_OBJS := $(MITE_BASE_OBJS) $(patsubst %,$(MITE_OBJ)/mite/%.o,$(MITE_SRCS))
 
-MITE_KERNELS := $(MITE_OUT)/mite.elf
+MBINFO_OBJS := $(MITE_BASE_OBJS) $(MITE_OBJ)/testkernels/mbinfo.c.o
+LEGACY_OBJS := $(MITE_BASE_OBJS) $(patsubst %,$(MITE_OBJ)/mite/%.o,apic.c clock.c text.c) \
+    $(MITE_OBJ)/testkernels/legacy.c.o
+
+MITE_KERNELS := $(MITE_OUT)/mite.elf $(MITE_OUT)/mbinfo.elf $(MITE_OUT)/legacy.elf
 
 test-host: $(MITE_KERNELS)
 
-$(MITE_OUT)/mite.elf: $(MITE_OBJS) $(MITE_DIR)/mite.ld
+$(MITE_OUT)/mite.elf: $(MITE_OBJS)
+$(MITE_OUT)/mbinfo.elf: $(MBINFO_OBJS)
+$(MITE_OUT)/legacy.elf: $(LEGACY_OBJS)
+$(MITE_KERNELS): $(MITE_DIR)/mite.ld
 	$(call say,LD,$@)
-	$(Q)$(CC) $(MITE_LDFLAGS) -o $@ $(MITE_OBJS)
+	$(Q)$(CC) $(MITE_LDFLAGS) -o $@ $(filter %.o,$^)
+
+$(MITE_OBJ)/testkernels/%.c.o: $(TESTKERNELS_DIR)/%.c $(MITE_DIR)/mite.mk
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(MITE_CFLAGS) -I$(MITE_DIR) $(DEPFLAGS) -c -o $@ $<
 
 $(MITE_OBJ)/mite/%.c.o: $(MITE_DIR)/%.c $(MITE_DIR)/mite.mk
 	$(call say,CC,$<)
@@ -36,4 +48,4 @@ $(MITE_OBJ)/mite/%.S.o: $(MITE_DIR)/%.S $(MITE_DIR)/mite.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(MITE_CFLAGS) $(DEPFLAGS) -c -o $@ $<
 
--include $(MITE_OBJS:.o=.d)
+-include $(sort $(patsubst %.o,%.d,$(MITE_OBJS) $(MBINFO_OBJS) $(LEGACY_OBJS)))

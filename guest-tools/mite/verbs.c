@@ -9,6 +9,7 @@
 #include "cpu.h"
 #include "fpu.h"
 #include "hostile.h"
+#include "hostile_balloon.h"
 #include "pages.h"
 #include "power.h"
 #include "ticks.h"
@@ -239,6 +240,13 @@ static const char *verb_badop(const struct verb_call *call)
     return NULL;
 }
 
+static const char *verb_badballoon(const struct verb_call *call)
+{
+    if (!hostile_balloon_known(call->arguments[0])) return "no such act";
+    if (!call->dry) hostile_balloon_run(call->arguments[0]);
+    return NULL;
+}
+
 static const char *verb_exit(const struct verb_call *call)
 {
     uint64_t code = 0;
@@ -270,13 +278,17 @@ static const char *verb_crash(const struct verb_call *call)
 }
 
 static const struct verb verbs[] = {
-    {"touch", 1, 2, verb_touch},     {"read", 1, 1, verb_read},         {"verify", 0, 0, verb_verify},
-    {"rewrite", 0, 2, verb_rewrite}, {"random", 1, 1, verb_random},     {"free", 1, 1, verb_free},
-    {"give", 1, 1, verb_give},       {"balloon", 0, 0, verb_balloon},   {"await", 2, 2, verb_await},
-    {"report", 0, 0, verb_report},   {"idle", 0, 1, verb_idle},         {"spin", 1, 1, verb_spin},
-    {"ticks", 1, 1, verb_ticks},     {"say", 1, 1, verb_say},           {"exit", 0, 1, verb_exit},
-    {"reboot", 0, 0, verb_reboot},   {"poweroff", 0, 0, verb_poweroff}, {"cpuid", 1, 1, verb_cpuid},
-    {"bench", 1, 2, verb_bench},     {"fpu", 1, 1, verb_fpu},           {"badop", 1, 1, verb_badop},
+    {"touch", 1, 2, verb_touch},       {"read", 1, 1, verb_read},
+    {"verify", 0, 0, verb_verify},     {"rewrite", 0, 2, verb_rewrite},
+    {"random", 1, 1, verb_random},     {"free", 1, 1, verb_free},
+    {"give", 1, 1, verb_give},         {"balloon", 0, 0, verb_balloon},
+    {"await", 2, 2, verb_await},       {"report", 0, 0, verb_report},
+    {"idle", 0, 1, verb_idle},         {"spin", 1, 1, verb_spin},
+    {"ticks", 1, 1, verb_ticks},       {"say", 1, 1, verb_say},
+    {"exit", 0, 1, verb_exit},         {"reboot", 0, 0, verb_reboot},
+    {"poweroff", 0, 0, verb_poweroff}, {"cpuid", 1, 1, verb_cpuid},
+    {"bench", 1, 2, verb_bench},       {"fpu", 1, 1, verb_fpu},
+    {"badop", 1, 1, verb_badop},       {"badballoon", 1, 1, verb_badballoon},
     {"crash", 0, 0, verb_crash},
 };
 

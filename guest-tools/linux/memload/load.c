@@ -15,12 +15,11 @@
 #define FAIL_LINES_MAX 8 /* of one verification; the rest is only counted */
 
 /* A guest from which the balloon has taken memory may ask for more than it has right now. Instead of being killed
- * by its own kernel it does what a patient program does: below this much available memory it waits, the policy
- * sees the need in the balloon statistics, and memory comes back. The wait is reported, and it is not endless. */
-#define WAIT_BELOW_KB 6144
+ * by its own kernel it does what a patient program does: it waits while memory is short, the policy sees the need
+ * in the balloon statistics, and memory comes back. The wait is reported, and it is not endless. */
 #define WAIT_MS 50
 #define GIVE_UP_MS 300000
-#define PAGES_PER_LOOK 128
+#define PAGES_PER_LOOK 64
 
 #define HOLD_CHUNK_PAGES 64
 #define HOLD_PERIOD_MS 20
@@ -49,11 +48,20 @@ static void write_page(const struct load *load, size_t page)
     for (size_t i = 0; i < PAGE_WORDS; i++, word = pattern_next(word)) words[i] = word;
 }
 
+/* Short is near the watermark below which the kernel starts to kill, with no page cache left to drop instead:
+ * "available" counts some slab memory that does not come back. */
+static int memory_is_short(void)
+{
+    struct meminfo m = meminfo_read();
+    uint64_t reserve_kb = 2 * m.min_free_kb + 1024;
+    return m.free_kb < reserve_kb && m.available_kb < reserve_kb + 8192;
+}
+
 /* Waits until there is memory to spare. Adds the time to *waited_us; -1 when it has been too long. */
 static int wait_for_memory(uint64_t *waited_us)
 {
     uint64_t began = clock_us();
-    while (meminfo_read().available_kb < WAIT_BELOW_KB) {
+    while (memory_is_short()) {
         if (clock_us() - began > GIVE_UP_MS * 1000ull) {
             printf("memload: FAIL reason=\"no memory for %d s\"\n", GIVE_UP_MS / 1000);
             return -1;

@@ -8,6 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The beginning of a file under /proc; empty when it cannot be read. */
+static void head(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, size - 1);
+    if (fd >= 0) close(fd);
+    text[got > 0 ? got : 0] = 0;
+}
+
 static uint64_t field(const char *text, const char *name)
 {
     const char *at = strstr(text, name);
@@ -16,17 +25,14 @@ static uint64_t field(const char *text, const char *name)
 
 struct meminfo meminfo_read(void)
 {
-    char text[512] = ""; /* the three fields are the first lines of the file */
-    int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        ssize_t got = read(fd, text, sizeof text - 1);
-        text[got > 0 ? got : 0] = 0;
-        close(fd);
-    }
+    char info[512], reserve[32]; /* the three fields are the first lines of meminfo */
+    head("/proc/meminfo", info, sizeof info);
+    head("/proc/sys/vm/min_free_kbytes", reserve, sizeof reserve);
     return (struct meminfo){
-        .total_kb = field(text, "MemTotal:"),
-        .free_kb = field(text, "MemFree:"),
-        .available_kb = field(text, "MemAvailable:"),
+        .total_kb = field(info, "MemTotal:"),
+        .free_kb = field(info, "MemFree:"),
+        .available_kb = field(info, "MemAvailable:"),
+        .min_free_kb = strtoull(reserve, NULL, 10),
     };
 }
 

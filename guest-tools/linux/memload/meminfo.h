@@ -9,6 +9,7 @@
 
 struct meminfo {
     uint64_t total_kb, free_kb, available_kb;
+    uint64_t min_free_kb; /* the kernel's own reserve */
 };
 
 struct meminfo meminfo_read(void);

@@ -6,7 +6,11 @@
 #ifndef TITHE_DRV_SERIAL_H
 #define TITHE_DRV_SERIAL_H
 
+#include "lib/lock.h"
 #include "tithe/types.h"
+
+/* LOCK_LOG: the line and the log ring. */
+extern struct lock serial_lock;
 
 /* Output works from here on. */
 void serial_init(void);
@@ -23,7 +27,7 @@ uint64_t serial_rx_dropped(void);
  * holds, and never for ever. */
 void serial_tx_frame(const void *bytes, size_t size);
 
-/* For lib/log.c, which holds LOCK_LOG already, and for panic, which does not care. */
+/* With serial_lock held; or in a panic, which does not care. */
 void serial_tx_locked(const void *bytes, size_t size);
 /* Waits (bounded) until the transmitter is empty. */
 void serial_drain(void);

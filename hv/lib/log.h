@@ -22,6 +22,9 @@ int fmt_vstring(char *out, size_t size, const char *fmt, va_list args);
 size_t log_read(uint64_t *offset, void *out, size_t size);
 uint64_t log_offset(void);
 
+/* For panic alone: takes no lock, so that it also works when the lock's holder is what went wrong. */
+void log_line_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* The machine is wrong: prints why, registers, a backtrace with symbols and the last events, and stops
  * the host with a failing status. Not for bad input: that gets an error or costs a VM. */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

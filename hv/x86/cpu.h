@@ -37,6 +37,9 @@ MUST_CHECK bool wrmsr_safe(uint32_t msr, uint64_t value);
 /* XSETBV of XCR0. */
 MUST_CHECK bool xsetbv_safe(uint64_t value);
 
+/* A word at an address that may not be mapped: for backtraces. */
+MUST_CHECK bool read_word_safe(const uint64_t *from, uint64_t *value);
+
 /* An instruction of yours that may fault in ring 0: `FIXUP(from_label, to_label)` inside an asm statement
  * makes any exception at from_label continue at to_label (x86/traps.c). */
 #define FIXUP(from, to) ".pushsection .fixup, \"a\"\n .quad " #from ", " #to "\n .popsection\n"

@@ -17,6 +17,9 @@ enum irq_vector {
     IRQ_VECTOR_SPURIOUS = 0xff, /* not acknowledged */
 };
 
+/* Legacy controllers off, I/O APICs found and masked; once, after acpi_init. */
+void irq_init(void);
+
 /* `handler` runs for each interrupt with this vector, interrupts off, possibly in the middle of cpu_idle or
  * inside vendor->run, never inside other core code. It must not wait for another CPU. */
 void irq_register(uint8_t vector, void (*handler)(void));

@@ -26,9 +26,10 @@
 #define MSR_KERNEL_GS_BASE  0xc0000102u
 #define MSR_TSC_AUX         0xc0000103u
 
-#define APIC_BASE_BSP    (1ull << 8)
-#define APIC_BASE_X2APIC (1ull << 10)
-#define APIC_BASE_ENABLE (1ull << 11)
+#define APIC_BASE_BSP     (1ull << 8)
+#define APIC_BASE_X2APIC  (1ull << 10)
+#define APIC_BASE_ENABLE  (1ull << 11)
+#define APIC_BASE_ADDRESS 0x000ffffffffff000ull
 
 #define EFER_SCE  (1ull << 0)
 #define EFER_LME  (1ull << 8)

@@ -42,8 +42,8 @@ struct percpu {
     struct gdt gdt;
     const char *stacks; /* guard page and stack, then the same for each IST (boot/layout.h) */
 
-    bool resched;               /* whoever runs is to give way: vm/run.c looks for something better */
-    uint64_t idle_ns;           /* time spent in cpu_idle by vm/run.c */
+    bool resched;                /* whoever runs is to give way: vm/run.c looks for something better */
+    uint64_t idle_ns;            /* time spent in cpu_idle by vm/run.c */
     struct fpu_state *fpu_owner; /* whose state is in the FPU's registers; NULL: nobody's */
 };
 

@@ -13,6 +13,9 @@ struct user_space {
     uint64_t pages; /* frames that belong to it, tables included: FRAME_CORE */
 };
 
+/* Frames mapped at and above this address stay their owner's; below it they belong to the space. */
+#define USER_FOREIGN 0x700000000000ull
+
 enum user_access {
     USER_READ = 1,
     USER_WRITE = 2,
@@ -20,18 +23,18 @@ enum user_access {
 };
 
 MUST_CHECK bool user_space_create(struct user_space *space);
-/* Frees its tables and all frames it owns. */
+/* Frees its tables and its frames. */
 void user_space_destroy(struct user_space *space);
 
-/* Maps `pages` fresh zeroed frames, owned by the space, at the page-aligned `va`. Pages already mapped there
+/* Maps `pages` fresh zeroed frames at the page-aligned `va`, below USER_FOREIGN. Pages already mapped there
  * are freed first. False: out of range or no memory; pages mapped before it failed stay. */
 MUST_CHECK bool user_map(struct user_space *space, uint64_t va, uint64_t pages, unsigned access);
-/* Maps one frame that stays its owner's. */
+/* Maps one frame that stays its owner's, at or above USER_FOREIGN. */
 MUST_CHECK bool user_map_frame(struct user_space *space, uint64_t va, mfn_t mfn, unsigned access);
 /* Changes what is allowed on pages that are mapped; access 0 keeps the pages but allows nothing. False: out
  * of range or a hole. */
 MUST_CHECK bool user_protect(struct user_space *space, uint64_t va, uint64_t pages, unsigned access);
-/* Unmaps what is mapped in the range; owned frames are freed. */
+/* Unmaps what is mapped in the range; the space's own frames are freed. */
 void user_unmap(struct user_space *space, uint64_t va, uint64_t pages);
 
 /* Copies between ring 3's memory and the core's, by a walk of its tables. False when any byte is not mapped

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#include "boot/boot_info.h"
+#include "drv/serial.h"
+#include "lib/log.h"
+#include "lib/string.h"
+#include "x86/acpi.h"
+#include "x86/cpu.h"
+#include "x86/leave.h"
+
+#define QEMU_DEBUG_EXIT 0xf4
+#define BOCHS_PORT      0x8900
+
+/* Bochs: 'D' stops in its debugger, which is told to quit with status 0; "Shutdown" ends it with status 1. */
+static void leave_bochs(uint8_t status)
+{
+    if (status == 0) {
+        outb(BOCHS_PORT, 'D');
+        return;
+    }
+    for (const char *p = "Shutdown"; *p != '\0'; p++) outb(BOCHS_PORT, (uint8_t)*p);
+}
+
+void machine_leave(uint8_t status)
+{
+    char emulator[8] = "";
+
+    /* As in a panic, which may have the lock. */
+    log_line_panic("tithe: exit %u", status);
+    serial_drain();
+
+    (void)boot_option("leave", emulator, sizeof emulator);
+    if (strcmp(emulator, "qemu") == 0) outl(QEMU_DEBUG_EXIT, status);
+    if (strcmp(emulator, "bochs") == 0) leave_bochs(status);
+    acpi_power_off();
+
+    log_line_panic("tithe: this machine cannot be switched off by software: halted");
+    serial_drain();
+    cpu_halt();
+}

@@ -1,13 +1,89 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/emulate.h"
 
+#include "lib/log.h"
+#include "vm/interpret.h"
+#include "vm/run.h"
 #include "vm/vm.h"
+#include "x86/time.h"
+
+/* ---- the platform's two doors ---- */
+
+static uint64_t mmio_read(struct vcpu *v, gpa_t gpa, unsigned bytes)
+{
+    struct platform *p = &v->vm->platform;
+    uint64_t value;
+    lock_acquire(&p->lock);
+    (void)platform_mmio_read(p, v->index, gpa, bytes, &value, time_now_ns()); /* all ones where nobody is */
+    lock_release(&p->lock);
+    return value;
+}
+
+static void mmio_write(struct vcpu *v, gpa_t gpa, unsigned bytes, uint64_t value)
+{
+    struct platform *p = &v->vm->platform;
+    lock_acquire(&p->lock);
+    (void)platform_mmio_write(p, v->index, gpa, bytes, value, time_now_ns());
+    lock_release(&p->lock);
+}
+
+static uint32_t port_in(struct vcpu *v, uint16_t port, unsigned bytes)
+{
+    struct platform *p = &v->vm->platform;
+    lock_acquire(&p->lock);
+    uint32_t value = platform_in(p, port, bytes, time_now_ns());
+    lock_release(&p->lock);
+    return value;
+}
+
+static void port_out(struct vcpu *v, uint16_t port, unsigned bytes, uint32_t value)
+{
+    struct platform *p = &v->vm->platform;
+    lock_acquire(&p->lock);
+    platform_out(p, port, bytes, value, time_now_ns());
+    lock_release(&p->lock);
+}
+
+/* ---- outcomes ---- */
+
+static void unsupported(struct vcpu *v, const char *what)
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t bytes[INSN_BYTES_MAX];
+    char text[3 * INSN_BYTES_MAX + 1];
+    size_t count = interpret_bytes(v, bytes), at = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        text[at++] = ' ';
+        text[at++] = hex[bytes[i] >> 4];
+        text[at++] = hex[bytes[i] & 15];
+    }
+    text[at] = '\0';
+    log_line("%s/%u: no emulation of%s at 0x%lx", v->vm->name, v->index, text, v->regs.rip);
+    vm_crash(v, what);
+}
+
+static void outcome(struct vcpu *v, enum interpret_result result, const char *what)
+{
+    switch (result) {
+    case INTERPRET_OK:
+    case INTERPRET_FAULT: return;
+    case INTERPRET_NO_MEMORY:
+        v->state = VCPU_WAIT_MEMORY;
+        vcpu_waits_for_memory(v);
+        return;
+    case INTERPRET_UNSUPPORTED: unsupported(v, what); return;
+    }
+}
 
 void emulate_mmio(struct vcpu *v)
 {
-    vm_crash(v, "MMIO");
+    static const struct mmio_ops ops = {.read = mmio_read, .write = mmio_write};
+    outcome(v, interpret_mmio(v, &ops), "an access to device memory that the core does not emulate");
 }
+
 void emulate_string_pio(struct vcpu *v)
 {
-    vm_crash(v, "string I/O");
+    static const struct pio_ops ops = {.in = port_in, .out = port_out};
+    outcome(v, interpret_string_pio(v, &ops), "string I/O that the core does not emulate");
 }

@@ -86,6 +86,8 @@ void svm_get_seg(struct vcpu *v, enum seg seg, struct segment *out)
     out->selector = s->selector;
     out->attr = (uint16_t)((s->attr & 0xFF) | (s->attr & 0xF00) << 4);
     out->unusable = !(s->attr & 0x80);
+    /* SYSCALL leaves SS.DPL as it was: the CPL is kept apart (APM 2 15.5.1). */
+    if (seg == SEG_SS) out->attr = (uint16_t)((out->attr & ~0x60u) | (unsigned)h->vmcb->cpl << 5);
 }
 
 void svm_set_seg(struct vcpu *v, enum seg seg, const struct segment *in)

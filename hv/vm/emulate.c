@@ -19,28 +19,44 @@ static uint64_t mmio_read(struct vcpu *v, gpa_t gpa, unsigned bytes)
     return value;
 }
 
+/* A write may start a timer, or leave a device with work to go on with. */
+static void reconsider(struct vm *vm)
+{
+    const uint64_t next_ns = vm->platform.balloon_transport.pending != 0 ? 0 : vm->platform.pit.next_ns;
+    if (next_ns < vm->poll_ns) {
+        vm->poll_ns = next_ns;
+    }
+}
+
 static void mmio_write(struct vcpu *v, gpa_t gpa, unsigned bytes, uint64_t value)
 {
     struct platform *p = &v->vm->platform;
     lock_acquire(&p->lock);
     (void)platform_mmio_write(p, v->index, gpa, bytes, value, time_now_ns());
+    reconsider(v->vm);
     lock_release(&p->lock);
 }
 
-static uint32_t port_in(struct vcpu *v, uint16_t port, unsigned bytes)
+static uint32_t cut(uint32_t value, unsigned bytes)
+{
+    return bytes == 4 ? value : value & ((1u << (8 * bytes)) - 1);
+}
+
+uint32_t port_in(struct vcpu *v, uint16_t port, unsigned bytes)
 {
     struct platform *p = &v->vm->platform;
     lock_acquire(&p->lock);
-    uint32_t value = platform_in(p, port, bytes, time_now_ns());
+    uint32_t value = cut(platform_in(p, port, bytes, time_now_ns()), bytes);
     lock_release(&p->lock);
     return value;
 }
 
-static void port_out(struct vcpu *v, uint16_t port, unsigned bytes, uint32_t value)
+void port_out(struct vcpu *v, uint16_t port, unsigned bytes, uint32_t value)
 {
     struct platform *p = &v->vm->platform;
     lock_acquire(&p->lock);
-    platform_out(p, port, bytes, value, time_now_ns());
+    platform_out(p, port, bytes, cut(value, bytes), time_now_ns());
+    reconsider(v->vm);
     lock_release(&p->lock);
 }
 

@@ -7,6 +7,10 @@
 
 #include "vm/vcpu.h"
 
+/* One access of 1, 2 or 4 bytes to a port of the VM. */
+uint32_t port_in(struct vcpu *v, uint16_t port, unsigned bytes);
+void port_out(struct vcpu *v, uint16_t port, unsigned bytes, uint32_t value);
+
 /* The access at v->exit.u.fault hit no RAM: carries out the instruction on the devices. Injects what the
  * guest's own tables would raise; ends the VM when the instruction is none of those that touch devices. */
 void emulate_mmio(struct vcpu *v);

@@ -59,7 +59,6 @@ static void exit_hlt(struct vcpu *v)
 
 static void exit_pio(struct vcpu *v)
 {
-    struct platform *p = &v->vm->platform;
     const uint16_t port = v->exit.u.pio.port;
     const unsigned bytes = v->exit.u.pio.bytes;
 
@@ -67,22 +66,13 @@ static void exit_pio(struct vcpu *v)
         emulate_string_pio(v);
         return;
     }
-    lock_acquire(&p->lock);
     if (v->exit.u.pio.in) {
-        const uint32_t value = platform_in(p, port, bytes, time_now_ns());
-        if (bytes == 4) {
-            v->regs.gpr[RAX] = value; /* a 32-bit result clears the upper half */
-        } else {
-            const uint64_t mask = (1ull << (bytes * 8)) - 1;
-            v->regs.gpr[RAX] = (v->regs.gpr[RAX] & ~mask) | (value & mask);
-        }
+        /* A 32-bit result clears the upper half of RAX, a smaller one leaves the rest alone. */
+        const uint64_t keep = bytes == 4 ? 0 : ~0ull << (bytes * 8);
+        v->regs.gpr[RAX] = (v->regs.gpr[RAX] & keep) | port_in(v, port, bytes);
     } else {
-        platform_out(p, port, bytes, (uint32_t)v->regs.gpr[RAX], time_now_ns());
-        if (p->pit.next_ns < v->vm->poll_ns) {
-            v->vm->poll_ns = p->pit.next_ns;
-        }
+        port_out(v, port, bytes, (uint32_t)v->regs.gpr[RAX]);
     }
-    lock_release(&p->lock);
     vcpu_skip(v);
 }
 

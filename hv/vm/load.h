@@ -62,6 +62,9 @@ const char *load_linux(struct vm *vm, const struct load_request *request, struct
 const char *load_multiboot(struct vm *vm, const struct load_request *request, struct load_result *result,
                            char reason[TITHE_REASON_MAX]);
 
+bool load_is_linux(const struct load_source *kernel);
+bool load_is_multiboot(const struct load_source *kernel);
+
 /* Copies [offset, offset + bytes) of an image. False when that is not all inside it. */
 MUST_CHECK bool load_read(const struct load_source *source, uint64_t offset, void *out, size_t bytes);
 /* The same into the guest's memory, page by page without a stop in between. */

@@ -2,7 +2,6 @@
  *
  * `tithe run`: starts an emulator under a broker and waits until the machine is up, or until it has ended.
  */
-#define _GNU_SOURCE
 #include "cmd_run.h"
 
 #include <errno.h>
@@ -34,6 +33,7 @@ struct running {
     int leash;
     int log; /* the log, read behind the broker */
     struct log_watch watch;
+    struct log_clean clean;
     bool ended; /* the broker has */
 };
 
@@ -103,7 +103,7 @@ static void pass_log(struct running *r, FILE *out)
     while ((n = read(r->log, text, sizeof text)) > 0) {
         log_watch(&r->watch, text, (size_t)n);
         if (out == NULL) continue;
-        fwrite(text, 1, (size_t)n, out);
+        fwrite(text, 1, log_clean(&r->clean, text, (size_t)n), out);
         fflush(out);
     }
 }

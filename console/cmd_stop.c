@@ -2,7 +2,6 @@
  *
  * `tithe stop`: asks the machine to shut down, and if it is one of ours waits until its emulator has ended.
  */
-#define _GNU_SOURCE
 #include "cmd_stop.h"
 
 #include <signal.h>

@@ -2,6 +2,10 @@
 #include "command.h"
 
 const struct command_group command_groups[] = {
-    {"The machine", machine_commands},
+    {"Virtual machines", vm_commands},
+    {"Their memory", memory_commands},
+    {"Policies", policy_commands},
+    {"The machine", host_commands},
+    {"Starting and ending", machine_commands},
     {NULL, NULL},
 };

@@ -3,7 +3,7 @@
 CONSOLE_WIRE := hv/steward/wire
 CONSOLE_SRCS := $(wildcard console/*.c) $(wildcard $(CONSOLE_WIRE)/*.c)
 CONSOLE_OBJS := $(CONSOLE_SRCS:%.c=$(BUILD)/console/obj/%.o)
-CONSOLE_CFLAGS := -D_FILE_OFFSET_BITS=64 -Iconsole -I$(CONSOLE_WIRE) -Ihv/include -I/usr/include/lua5.4
+CONSOLE_CFLAGS := -D_GNU_SOURCE -Iconsole -I$(CONSOLE_WIRE) -Ihv/include -I/usr/include/lua5.4
 CONSOLE_LIBS := -lcbor -llua5.4 -lncursesw -lz -lm
 
 $(CONSOLE_OBJS): $(BUILD)/console/obj/%.o: %.c

@@ -52,6 +52,12 @@ void json_text(struct json *j, const char *key, const char *text)
     quoted(j->out, (const unsigned char *)text, strlen(text), false);
 }
 
+void json_bytes(struct json *j, const char *key, const char *bytes, size_t length)
+{
+    lead(j, key);
+    quoted(j->out, (const unsigned char *)bytes, length, true);
+}
+
 void json_uint(struct json *j, const char *key, uint64_t value)
 {
     lead(j, key);

@@ -23,6 +23,8 @@ void json_end(struct json *j);
 
 /* Each takes a key inside an object, NULL inside an array. */
 void json_text(struct json *j, const char *key, const char *text);
+void json_bytes(struct json *j, const char *key, const char *bytes,
+                size_t length); /* beyond ASCII as Latin-1 */
 void json_uint(struct json *j, const char *key, uint64_t value);
 void json_number(struct json *j, const char *key, double value);
 void json_bool(struct json *j, const char *key, bool value);

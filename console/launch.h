@@ -16,8 +16,8 @@ struct launch {
     unsigned
         serial_port; /* TCP port where we wait for Bochs; else we wait at the machine's "serial" socket */
     /* Made by launch_make(): */
-    char *argv[LAUNCH_ARGS_MAX];
-    char *text; /* what argv points into */
+    char *argv[LAUNCH_ARGS_MAX]; /* ends with NULL */
+    size_t argc;
 };
 
 /* Fills the configuration, writing files into the machine's directory where the emulator wants files. */

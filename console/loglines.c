@@ -34,3 +34,22 @@ void log_watch(struct log_watch *w, const char *text, size_t bytes)
         }
     }
 }
+
+size_t log_clean(struct log_clean *c, char *text, size_t bytes)
+{
+    size_t i, kept = 0;
+
+    for (i = 0; i < bytes; i++) {
+        unsigned char b = (unsigned char)text[i];
+
+        if (b == 0x1b)
+            c->state = 1;
+        else if (c->state == 1)
+            c->state = b == '[' || b == '(' || b == ')' ? 2 : 0;
+        else if (c->state == 2)
+            c->state = b >= 0x30 && b < 0x40 ? 2 : 0; /* parameters, then a letter */
+        else if (b == '\n' || b == '\t' || (b >= 0x20 && b != 0x7f))
+            text[kept++] = text[i];
+    }
+    return kept;
+}

@@ -19,4 +19,12 @@ struct log_watch {
 /* Takes more of the log, in pieces of any size. */
 void log_watch(struct log_watch *w, const char *text, size_t bytes);
 
+/* Removes what would move the cursor or change colours on a user's terminal (firmware and GRUB write such):
+ * ESC sequences and control characters but newline and tab. Works on pieces of any size; returns the new
+ * length. */
+struct log_clean {
+    int state; /* 0: text, 1: after ESC, 2: in a sequence */
+};
+size_t log_clean(struct log_clean *c, char *text, size_t bytes);
+
 #endif

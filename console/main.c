@@ -2,7 +2,6 @@
  *
  * tithe: the console. Finds the verb on the command line and runs it.
  */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * `tithe list` and `tithe info`.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "cmd_vm.h"
+#include "fields.h"
+#include "json.h"
+#include "listing.h"
+#include "size.h"
+
+static const char *size_field(const cbor_item_t *map, const char *key)
+{
+    static char texts[8][16];
+    static unsigned next;
+
+    return size_text(field_uint(map, key), texts[next++ % 8], sizeof texts[0]);
+}
+
+static void print_vm_line(const cbor_item_t *vm)
+{
+    const char *state = field_text(vm, "state");
+
+    printf("%4" PRIu64 "  %-20s %-8s %7s %7s %7s %7" PRIu64 " %7s%c %8s\n", field_uint(vm, "id"),
+           field_text(vm, "name"), state, size_field(vm, "size_pages"), size_field(vm, "min_pages"),
+           size_field(vm, "max_pages"), field_uint(vm, "shares"), size_field(vm, "target_pages"),
+           field_bool(vm, "held") ? '*' : ' ', size_field(vm, "consumed_pages"));
+}
+
+enum status cmd_list(struct context *t, struct error *e)
+{
+    struct listing l = {0};
+    struct client *c;
+    size_t i;
+    enum status s = context_client(t, &c, e);
+
+    if (s == STATUS_OK) s = listing_get(&l, c, "list", "vms", e);
+    if (s == STATUS_OK && t->json) {
+        listing_json(&l);
+    } else if (s == STATUS_OK) {
+        printf("%4s  %-20s %-8s %7s %7s %7s %7s %7s  %8s\n", "ID", "NAME", "STATE", "SIZE", "MIN", "MAX",
+               "SHARES", "TARGET", "CONSUMED");
+        for (i = 0; i < listing_count(&l); i++) print_vm_line(listing_at(&l, i));
+    }
+    listing_free(&l);
+    return s;
+}
+
+/* One field on a line: sizes readable, times in seconds, the rest as it is. */
+static void print_field(const char *name, size_t name_bytes, const cbor_item_t *value, int indent)
+{
+    char label[64], text[512];
+    uint64_t number;
+    double real;
+    bool flag;
+
+    snprintf(label, sizeof label, "%.*s", (int)name_bytes, name);
+    if (cbor_isa_map(value)) {
+        const struct cbor_pair *p = cbor_map_handle(value);
+        size_t i;
+
+        printf("%*s%s:\n", indent, "", label);
+        for (i = 0; i < cbor_map_size(value); i++)
+            print_field((const char *)cbor_string_handle(p[i].key), cbor_string_length(p[i].key), p[i].value,
+                        indent + 2);
+        return;
+    }
+    printf("%*s%-*s ", indent, "", 26 - indent, label);
+    if (cborx_uint(value, &number)) {
+        const char *unit = strrchr(label, '_');
+
+        if (unit != NULL && strcmp(unit, "_pages") == 0)
+            printf("%s (%" PRIu64 " pages)\n", size_text(number, text, sizeof text), number);
+        else if (unit != NULL && strcmp(unit, "_ns") == 0)
+            printf("%.3f s\n", (double)number / 1e9);
+        else
+            printf("%" PRIu64 "\n", number);
+    } else if (cborx_bool(value, &flag)) {
+        puts(flag ? "yes" : "no");
+    } else if (cborx_number(value, &real)) {
+        printf("%g\n", real);
+    } else if (cborx_text(value, text, sizeof text)) {
+        puts(text);
+    } else {
+        puts("?");
+    }
+}
+
+enum status cmd_info(struct context *t, struct error *e)
+{
+    const char *vm = context_arg(t, 0);
+    struct answer a = {0};
+    struct cborx_writer *w;
+    struct client *c;
+    enum status s = context_client(t, &c, e);
+
+    if (s != STATUS_OK) return s;
+    w = client_begin(c, "info");
+    if (vm != NULL) put_vm(w, vm);
+    s = ask(t, c, &a, e);
+    if (s == STATUS_OK && !t->json) {
+        const cbor_item_t *map = cborx_get(a.ok, vm != NULL ? "vm" : "host");
+        size_t i;
+
+        for (i = 0; map != NULL && i < cbor_map_size(map); i++) {
+            const struct cbor_pair *p = &cbor_map_handle(map)[i];
+
+            print_field((const char *)cbor_string_handle(p->key), cbor_string_length(p->key), p->value, 0);
+        }
+    }
+    answer_free(&a);
+    return s;
+}

@@ -8,3 +8,8 @@ mem_SRCS := tests/unit/mem_main.c tests/unit/mem_tables.c tests/unit/mem_frame.c
             tests/unit/mem_p2m.c tests/unit/mem_ledger.c $(MEM_TEST_SRCS)
 mem_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_LIBS := -lcmocka $(MEM_TEST_SANITIZE)
+
+UNIT_TESTS += mem_property
+mem_property_SRCS := tests/unit/mem_property.c tests/unit/mem_model.c $(MEM_TEST_SRCS)
+mem_property_CFLAGS := $(MEM_TEST_CFLAGS)
+mem_property_LIBS := $(MEM_TEST_SANITIZE)

@@ -111,7 +111,7 @@ void boot_start(bool multiboot2, uint32_t info)
     log_cpu();
     log_memory();
 #ifdef TITHE_DEBUG
-    // selftest();
+    selftest();
 #endif
     core_main(&boot_info);
 }

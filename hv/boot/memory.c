@@ -45,11 +45,12 @@ static struct taken usable(const struct boot_mem *m)
     return r;
 }
 
+/* Low memory counts: GRUB puts a small module there. */
 static bool inside_ram(hpa_t start, hpa_t end)
 {
     for (size_t i = 0; i < boot_info.mem_count; i++) {
-        struct taken r = usable(&boot_info.mem[i]);
-        if (r.start <= start && end <= r.end) return true;
+        const struct boot_mem *m = &boot_info.mem[i];
+        if (m->type == BOOT_MEM_RAM && m->start <= start && end <= m->end && end <= RAM_LIMIT) return true;
     }
     return false;
 }

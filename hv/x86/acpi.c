@@ -200,13 +200,16 @@ void acpi_init(const struct boot_info *boot)
 {
     for (uint32_t i = 0; i < 16; i++) acpi_info.isa[i].gsi = i;
     const struct header *madt = find_table(boot, "APIC"), *fadt = find_table(boot, "FACP");
-    if (madt != NULL)
-        read_madt(madt);
-    else
-        log_line("tithe: ACPI: no interrupt table (MADT)");
+    if (madt != NULL) read_madt(madt);
     if (fadt != NULL && fadt->bytes >= sizeof(struct fadt))
         read_fadt((const struct fadt *)(const void *)fadt);
     if (acpi_info.cpu_count == 0) acpi_info.cpu_count = 1;
+    if (acpi_info.ioapic_count == 0) {
+        /* OVMF on Bochs gives no tables at all. Every PC has its first I/O APIC here; irq_init looks whether
+         * it answers. */
+        log_line("tithe: ACPI names no I/O APIC: trying the usual place");
+        acpi_info.ioapic[acpi_info.ioapic_count++] = (struct acpi_ioapic){0xfec00000, 0};
+    }
 }
 
 void acpi_power_off(void)

@@ -33,7 +33,7 @@ struct acpi_info {
 };
 extern struct acpi_info acpi_info;
 
-/* Reads the tables; without any, acpi_info describes an old PC: one CPU, no I/O APIC, no PM timer. */
+/* Reads the tables; without any, acpi_info describes a plain PC: one CPU, one I/O APIC, no PM timer. */
 void acpi_init(const struct boot_info *boot);
 /* Switches the machine off (S5). Returns when it cannot. */
 void acpi_power_off(void);

@@ -78,9 +78,12 @@ void irq_init(void)
     for (uint32_t i = 0; i < acpi_info.ioapic_count; i++) {
         volatile uint32_t *base = host_map_device(acpi_info.ioapic[i].address, PAGE_BYTES);
         if (base == NULL) continue;
-        struct ioapic *io = &ioapics[ioapic_count++];
+        struct ioapic *io = &ioapics[ioapic_count];
         *io = (struct ioapic){.select = base, .window = base + 4, .gsi_base = acpi_info.ioapic[i].gsi_base};
-        io->pins = (ioapic_read(io, IOAPIC_VERSION) >> 16 & 0xff) + 1;
+        uint32_t version = ioapic_read(io, IOAPIC_VERSION);
+        if (version == 0 || version == UINT32_MAX) continue; /* nobody there */
+        ioapic_count++;
+        io->pins = (version >> 16 & 0xff) + 1;
         for (uint32_t pin = 0; pin < io->pins; pin++)
             ioapic_write(io, IOAPIC_REDIRECTION + pin * 2, IOAPIC_MASKED);
     }

@@ -44,7 +44,7 @@ enum {
 
 #define STACK_TOP   0x7ffff0000000ull
 #define STACK_PAGES 64u /* 256 KiB; the page below stays unmapped: the guard */
-#define MMAP_TOP    0x7fff00000000ull
+#define MMAP_TOP    0x6fff00000000ull
 
 static bool in_file(uint64_t offset, uint64_t bytes, size_t file_bytes)
 {

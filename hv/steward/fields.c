@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "fields.h"
+
+#include "tithe/abi.h"
+
+#define HOST(f)                                                                                              \
+    {                                                                                                        \
+#f, offsetof(struct tithe_snapshot, f)                                                               \
+    }
+#define VM(f)                                                                                                \
+    {                                                                                                        \
+#f, offsetof(struct tithe_vm_snapshot, f)                                                            \
+    }
+#define GUEST(f)                                                                                             \
+    {                                                                                                        \
+#f, offsetof(struct tithe_guest_stats, f)                                                            \
+    }
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+const struct field host_fields[] = {
+    HOST(generation),       HOST(now_ns),        HOST(wall_ns),       HOST(total_pages),
+    HOST(free_pages),       HOST(reserve_pages), HOST(core_pages),    HOST(overhead_pages),
+    HOST(guest_pages),      HOST(event_seq),     HOST(cpus),          HOST(idle_ns),
+    HOST(steward_restarts), HOST(plans_applied), HOST(plans_refused), HOST(tick_ns),
+};
+const struct field host_more_fields[] = {HOST(boot_id), HOST(tsc_hz), HOST(log_offset),
+                                         HOST(reload_core_instructions)};
+const struct field vm_fields[] = {
+    VM(size_pages),      VM(max_pages),
+    VM(min_pages),       VM(shares),
+    VM(target_pages),    VM(consumed_pages),
+    VM(overhead_pages),  VM(balloon_target_pages),
+    VM(ballooned_pages), VM(balloon_actual_pages),
+    VM(first_touches),   VM(balloon_pops),
+    VM(exits),           VM(cpu_ns),
+    VM(created_ns),      VM(reboots),
+    VM(vcpus),           VM(console_offset),
+};
+const struct field guest_fields[] = {
+    GUEST(updated_ns),      GUEST(free_pages),       GUEST(total_pages),
+    GUEST(available_pages), GUEST(disk_cache_pages), GUEST(swap_in_bytes),
+    GUEST(swap_out_bytes),  GUEST(major_faults),     GUEST(minor_faults),
+};
+const size_t host_field_count = COUNT(host_fields);
+const size_t host_more_field_count = COUNT(host_more_fields);
+const size_t vm_field_count = COUNT(vm_fields);
+const size_t vm_list_field_count = 6; /* up to consumed_pages */
+const size_t guest_field_count = COUNT(guest_fields);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What one call of a script may cost: instructions and memory.
+ */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "script.h"
+
+/* A death of the steward is held against the policy in charge only if it was running. */
+static const char *role(const struct script *s)
+{
+    return s->candidate ? "candidate" : "policy";
+}
+
+static void note_line(struct script *s, int line)
+{
+    snprintf(s->machine->note->where, sizeof s->machine->note->where, "%s %s.lua:%d in %s", role(s), s->name,
+             line, s->phase);
+}
+
+/* Past the budget this raises at every instruction, so that a pcall() in the
+ * script catches the error only to meet it again outside. */
+static void on_count(lua_State *L, lua_Debug *ar)
+{
+    struct script *s = script_of(L);
+    lua_getinfo(L, "Sl", ar);
+    note_line(s, ar->currentline);
+    if (s->spent <= SCRIPT_SOFT_BUDGET) s->spent += SCRIPT_HOOK_EVERY;
+    if (s->spent <= SCRIPT_SOFT_BUDGET) return;
+    lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
+    lua_pushfstring(L, "%s:%d: more than %d instructions in %s; is there a loop that does not end?",
+                    ar->short_src, ar->currentline, (int)SCRIPT_SOFT_BUDGET, s->phase);
+    lua_error(L);
+}
+
+void budget_start(struct script *s, const char *phase)
+{
+    s->phase = phase;
+    s->spent = 0;
+    s->prints = 0;
+    s->starved_line = 0;
+    s->why[0] = 0;
+    snprintf(s->machine->note->where, sizeof s->machine->note->where, "%s %s.lua in %s", role(s), s->name,
+             phase);
+    s->machine->phase(TITHE_PHASE_POLICY);
+    lua_sethook(s->L, on_count, LUA_MASKCOUNT, SCRIPT_HOOK_EVERY);
+}
+
+void budget_stop(struct script *s)
+{
+    lua_sethook(s->L, NULL, 0, 0);
+    s->machine->phase(TITHE_PHASE_IDLE);
+    s->machine->note->where[0] = 0;
+}
+
+void *budget_alloc(void *script, void *block, size_t old_bytes, size_t new_bytes)
+{
+    struct script *s = script;
+    if (block == NULL) old_bytes = 0; /* then it is a kind of object (manual, lua_Alloc) */
+    if (new_bytes == 0) {
+        s->used_bytes -= old_bytes;
+        free(block);
+        return NULL;
+    }
+    void *got = NULL;
+    if (new_bytes <= SCRIPT_MAX_BYTES - (s->used_bytes - old_bytes)) got = realloc(block, new_bytes);
+    if (got == NULL) {
+        /* Lua collects garbage and tries again; if that fails, the message it makes has no line. */
+        char position[LUA_IDSIZE + 16];
+        if (s->L != NULL) script_position(s->L, position, sizeof position, &s->starved_line);
+        return NULL;
+    }
+    s->used_bytes += new_bytes - old_bytes;
+    return got;
+}

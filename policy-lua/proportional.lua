@@ -1,0 +1,85 @@
+-- SPDX-License-Identifier: MIT
+--
+-- proportional: memory by shares, and to where it is used.
+--
+-- Every VM is first given what it seems to need, as its guest's own statistics tell, plus some headroom. If that is
+-- more than there is, it is divided by shares; if it is less, the rest is divided by shares too, so that nothing
+-- lies idle. Nobody gets less than its min or more than its max. Targets move step by step.
+
+local share = tithe.share
+
+local policy = {
+    name = "proportional",
+    api = 1,
+    params = {
+        free_percent = 4,      -- of the machine's memory, kept free above the reserve
+        headroom_percent = 25, -- a VM needs what it uses and this much more
+        fall = 0.3,            -- how fast a need that has become smaller is believed, 0 to 1; a larger one is at once
+        step_percent = 10,     -- of a VM's size: the furthest its target moves in one tick
+        ignore_percent = 1,    -- of a VM's size: changes smaller than this are left alone
+    },
+    ranges = {
+        free_percent = { 0, 50 },
+        headroom_percent = { 0, 400 },
+        fall = { 0, 1 },
+        step_percent = { 1, 100 },
+        ignore_percent = { 0, 50 },
+    },
+}
+
+local params = policy.params
+local needs = {} -- VM id -> pages, smoothed
+
+-- The pages a VM seems to need. A guest that tells nothing (yet) may need all of it.
+local function need(vm)
+    local guest = vm.guest
+    if not (guest and guest.total_pages and guest.available_pages) then return vm.max_pages end
+    local used = guest.total_pages - guest.available_pages
+    local now = used * (100 + params.headroom_percent) / 100
+    local before = needs[vm.id]
+    if before and now < before then now = before + (now - before) * params.fall end
+    needs[vm.id] = now
+    return tithe.clamp(now // 1 | 0, share.floor(vm), vm.max_pages)
+end
+
+local function forget_gone(vms)
+    local here = {}
+    for _, vm in ipairs(vms) do here[vm.id] = true end
+    for id in pairs(needs) do
+        if not here[id] then needs[id] = nil end
+    end
+end
+
+function policy.tick(host, vms)
+    forget_gone(vms)
+    local movable, budget = share.movable(vms, share.budget(host, params.free_percent))
+    local claims, needed = {}, 0
+    for i, vm in ipairs(movable) do
+        claims[i] = { weight = vm.shares, min = share.floor(vm), max = need(vm) }
+        needed = needed + claims[i].max
+    end
+    if needed < budget then -- enough for all: a second helping, up to max
+        for i, vm in ipairs(movable) do claims[i].min, claims[i].max = claims[i].max, vm.max_pages end
+    end
+    return share.approach(host, movable, share.divide(budget, claims), budget, params)
+end
+
+-- A VM came, went, or was changed: do not wait for the next tick.
+policy.event = policy.tick
+
+function policy.admit(host, vm, vms)
+    return share.admit(vm, vms, share.budget(host, params.free_percent))
+end
+
+function policy.save()
+    return { needs = needs }
+end
+
+function policy.restore(saved)
+    if type(saved) ~= "table" or type(saved.needs) ~= "table" then return end
+    for id, pages in pairs(saved.needs) do
+        if math.type(id) == "integer" and type(pages) == "number" then needs[id] = pages end
+    end
+end
+
+return policy

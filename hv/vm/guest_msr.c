@@ -46,8 +46,8 @@
 #define UCODE_REV_INTEL (1ull << 32)
 #define UCODE_REV_AMD   0x01000065u
 
-/* A deadline this far away (about 36 years at 4 GHz) never comes; nearer ones convert without overflow. */
-#define DEADLINE_NEVER_TICKS (1ull << 62)
+/* A deadline so many seconds away (272 years) never comes; nearer ones convert without overflow. */
+#define DEADLINE_NEVER_S (1ull << 33)
 
 void guest_msr_reset(struct vcpu *v)
 {
@@ -63,7 +63,7 @@ static void write_deadline(struct vcpu *v, uint64_t value)
     uint64_t deadline_ns = time_now_ns();
     if (value > guest_tsc) {
         const uint64_t ticks = value - guest_tsc;
-        deadline_ns = ticks < DEADLINE_NEVER_TICKS ? deadline_ns + tsc_to_ns(ticks) : NO_DEADLINE;
+        deadline_ns = ticks / tsc_hz() < DEADLINE_NEVER_S ? deadline_ns + tsc_to_ns(ticks) : NO_DEADLINE;
     }
     lapic_write_tsc_deadline(&v->lapic, value, deadline_ns);
 }

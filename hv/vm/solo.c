@@ -20,15 +20,15 @@ const char *solo_start(void)
 {
     static struct tithe_create c;
     static char reason[TITHE_REASON_MAX];
-    char script[TITHE_CMDLINE_MAX - 64];
     if (!boot_option("solo", c.kernel, sizeof c.kernel)) {
         return NULL;
     }
     (void)boot_option("solo_module", c.module, sizeof c.module);
-    const bool scripted = boot_option("solo_run", script, sizeof script);
+    (void)boot_option("solo_args", c.cmdline, sizeof c.cmdline);
+    for (char *at = c.cmdline; *at != '\0'; at++) {
+        *at = *at == '+' ? ' ' : *at; /* words of the core's own command line hold no spaces */
+    }
     fmt_string(c.name, sizeof c.name, "solo");
-    fmt_string(c.cmdline, sizeof c.cmdline, "console=ttyS0 nokaslr %s%s%s", scripted ? "run=" : "",
-               scripted ? script : "", boot_flag("solo_verbose") ? "" : " quiet");
     c.size_pages = boot_option_u64("solo_mib", 64) * (MIB / PAGE_BYTES);
     c.max_pages = c.size_pages;
     c.shares = 1000;

@@ -42,7 +42,7 @@ enum {
     AT_EXECFN = 31
 };
 
-#define STACK_TOP   0x7ffff0000000ull
+#define STACK_TOP   0x6ffff0000000ull /* below USER_FOREIGN */
 #define STACK_PAGES 64u /* 256 KiB; the page below stays unmapped: the guard */
 #define MMAP_TOP    0x6fff00000000ull
 

@@ -39,6 +39,9 @@ $(BUILD)/deps.mk: images/packages.txt $(wildcard /var/lib/dpkg/status)
 	$(Q)images/deps $(if $(findstring n,$(firstword -$(MAKEFLAGS))),--check)
 	$(Q)mkdir -p $(@D) && touch $@
 
+# $(call product,fragment,files): the files under build/ when that part is there.
+product = $(if $(wildcard $(1)),$(addprefix $(BUILD)/,$(2)))
+
 -include hv/hv.mk
 -include hv/steward/steward.mk
 -include console/console.mk
@@ -48,7 +51,6 @@ $(BUILD)/deps.mk: images/packages.txt $(wildcard /var/lib/dpkg/status)
 -include tests/tests.mk
 
 # The products, each once its fragment is there.
-product = $(if $(wildcard $(1)),$(addprefix $(BUILD)/,$(2)))
 PRODUCTS := $(call product,hv/hv.mk,hv/tithe.elf) \
             $(call product,hv/steward/steward.mk,steward/steward) \
             $(call product,console/console.mk,console/tithe) \
@@ -56,7 +58,8 @@ PRODUCTS := $(call product,hv/hv.mk,hv/tithe.elf) \
             $(call product,guest-tools/linux/linux.mk,guest/vmlinuz guest/initrd) \
             $(call product,images/images.mk,images/modules.cpio images/tithe.iso)
 
-.PHONY: help deps all iso run test test-host bench format lint clean distclean
+FORCE: # a prerequisite for what must be looked at every time
+.PHONY: FORCE help deps all iso run test test-host bench format lint clean distclean
 
 help: ## list the targets
 	@echo "Targets (variables: HW=vtx|amd|kvm|auto, CMDLINE='...' for the core, V=1 for whole command lines):"

@@ -22,9 +22,7 @@
 # tests/run-tests finds Lua and bats files by name; of C programs it runs those that the fragments list. Skip a test with
 # a reason (bats: skip "why"; cmocka: print why, then skip(); TAP: ok 1 name # SKIP why); it is shown at the end.
 
-UNIT_TESTS :=
-UNIT_PROGRAMS :=
-HOST_TEST_NEEDS := $(call product,hv/steward/steward.mk,steward/steward) \
+HOST_TEST_NEEDS += $(call product,hv/steward/steward.mk,steward/steward) \
                    $(call product,console/console.mk,console/tithe)
 
 include $(sort $(wildcard tests/unit/*.mk))
@@ -48,5 +46,4 @@ $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
 # The driver reads the list of programs from here: a stale program of a deleted test is not run.
 $(BUILD)/tests/programs: FORCE
 	$(Q)mkdir -p $(@D) && printf '%s\n' $(UNIT_PROGRAMS) > $@
-FORCE:
 test test-host: $(BUILD)/tests/programs

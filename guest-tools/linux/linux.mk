@@ -31,3 +31,5 @@ $(BUILD)/guest/initrd: guest-tools/linux/mkinitrd guest-tools/linux/init $(BUILD
 	    --memload $(BUILD)/guest/linux/memload/memload
 
 -include $(MEMLOAD_OBJS:.o=.d)
+
+HOST_TEST_NEEDS += $(BUILD)/guest/linux/memload/memload

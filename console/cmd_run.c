@@ -34,6 +34,7 @@ struct running {
     int log; /* the log, read behind the broker */
     struct log_watch watch;
     struct log_clean clean;
+    bool sim;   /* no emulator, no log */
     bool ended; /* the broker has */
 };
 
@@ -108,6 +109,14 @@ static void pass_log(struct running *r, FILE *out)
     }
 }
 
+/* The simulated machine is ready when it can be reached; others say so themselves. */
+static void look_for_sim(struct running *r)
+{
+    char path[MACHINE_PATH_MAX];
+
+    if (r->sim && access(machine_path(r->machine, "socket", path), F_OK) == 0) r->watch.ready = true;
+}
+
 static void follow(struct running *r, bool foreground, FILE *out)
 {
     double until = clock_now_s() + READY_WITHIN_S;
@@ -115,6 +124,7 @@ static void follow(struct running *r, bool foreground, FILE *out)
     while (foreground || (!r->watch.ready && clock_now_s() < until)) {
         if (waitpid(r->broker, NULL, WNOHANG) == r->broker) r->ended = true;
         pass_log(r, out);
+        look_for_sim(r);
         if (r->ended) return;
         clock_sleep_s(0.03);
     }
@@ -123,7 +133,7 @@ static void follow(struct running *r, bool foreground, FILE *out)
 /* What the broker found when the emulator had ended. */
 enum status run_result(const struct machine *m, struct error *e)
 {
-    char text[1400], code[sizeof e->code], thing[80], keep[200];
+    char text[1400], code[sizeof e->code], thing[80], keep[200], where[MACHINE_PATH_MAX + 80];
     char *reason, *mend;
     int status;
 
@@ -135,7 +145,8 @@ enum status run_result(const struct machine *m, struct error *e)
     mend = reason + strcspn(reason, "\n");
     if (*mend == '\n') *mend++ = '\0';
     mend[strcspn(mend, "\n")] = '\0';
-    error_set(e, (enum status)status, code, thing, mend, "%s", reason);
+    snprintf(where, sizeof where, "its log and the emulator's output are in %s", m->dir);
+    error_set(e, (enum status)status, code, thing, *mend != '\0' || status == 0 ? mend : where, "%s", reason);
     if (machine_get(m, "mode", keep, sizeof keep) && strstr(keep, "keep_log=0") != NULL &&
         status == STATUS_OK)
         machine_forget(m);
@@ -170,7 +181,7 @@ static void report(const struct run_start *start, const struct running *r, bool 
 
 enum status run_machine(const struct run_start *start, bool json, struct error *e)
 {
-    struct running r = {0};
+    struct running r = {.sim = start->options.platform.hw == HW_SIM};
     FILE *out = start->quiet ? NULL : json ? stderr : stdout;
     enum status s = emulator_check(&start->options, e);
 

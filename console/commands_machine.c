@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "cmd_exp.h"
 #include "cmd_run.h"
 #include "cmd_stop.h"
 #include "cmd_version.h"
@@ -37,6 +38,29 @@ const struct command machine_commands[] = {
      .options = stop_options_table,
      .args_max = 0,
      .run = cmd_stop},
+    {.name = "demo",
+     .summary = "the demonstration: more VMs than memory, and a change of policy",
+     .synopsis = "[--hw HW] [--firmware FW] [--memory SIZE]",
+     .description =
+         "Starts a machine and Linux VMs whose sizes add up to 1.5 times its memory, moves demand between "
+         "them, replaces the policy half way, checks that memory follows, that every guest finds its data as "
+         "it wrote it, and that the ledger balances. On a terminal it ends in 'tithe top'. Times are the "
+         "machine's own.",
+     .examples = "tithe demo\ntithe demo --hw vtx --firmware bios --batch",
+     .options = demo_options,
+     .args_max = 0,
+     .run = cmd_demo},
+    {.name = "exp run",
+     .summary = "run an experiment: a Lua script with these verbs as functions",
+     .synopsis = "FILE.lua [ARGUMENTS]",
+     .description = "The table 'tithe' has a function for each verb (console/exp/verbs.lua), tithe.call() "
+                    "for any request "
+                    "of docs/protocol.cddl, and tithe.args. console/exp/demo.lua is an example.",
+     .examples = "tithe exp run console/exp/demo.lua",
+     .options = NULL,
+     .args_min = 1,
+     .args_max = -1,
+     .run = cmd_exp_run},
     {.name = "version",
      .summary = "show the versions of console and machine",
      .synopsis = "",

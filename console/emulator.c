@@ -55,15 +55,16 @@ static enum status no_start(struct error *e, const char *what)
 static enum status start_sim(const struct run_options *o, const struct machine *m, int output,
                              struct emulator *emu, struct error *e)
 {
-    char command[FILES_PATH_MAX + 64], path[FILES_PATH_MAX];
+    char command[2 * FILES_PATH_MAX + 64], steward[FILES_PATH_MAX], policies[FILES_PATH_MAX];
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", command, NULL};
     int ends[2];
 
     if (o->sim != NULL)
         snprintf(command, sizeof command, "exec %s", o->sim);
     else
-        snprintf(command, sizeof command, "exec '%s' --sim %" PRIu64 "M",
-                 tree_path("build/steward/steward", path), o->memory_mib);
+        snprintf(command, sizeof command, "exec '%s' --sim vms=0 pages=%" PRIu64 " policies='%s'",
+                 tree_path("build/steward/steward", steward), o->memory_mib * 256,
+                 tree_path("policy-lua", policies));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return no_start(e, command);
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     emu->serial = ends[0];

@@ -14,7 +14,7 @@ microvm() {
         -cpu EPYC,-rdrand -m 128 -seed 1 -icount "shift=0,sleep=${SLEEP:-off}" -rtc base=2026-01-01,clock=vm \
         -nodefaults -no-user-config -display none -no-reboot -serial stdio -device virtio-balloon-device \
         -kernel build/guest/vmlinuz -initrd build/guest/initrd -append "$(cat guest-tools/linux/cmdline.txt) $words" \
-        "$@" 2> "$BATS_TEST_TMPDIR/stderr" < /dev/null | tr -d '\r'
+        "$@" 2> "$BATS_TEST_TMPDIR/stderr" < /dev/null | sed -u 's/\r//g'
 }
 
 @test "boots, writes and verifies 64 MB, powers off; and does so twice alike" {

@@ -22,25 +22,11 @@
 #include "x86/trap.h"
 #include "x86/user.h"
 
-struct boot_info boot_info;
 static struct percpu boot_cpu __attribute__((aligned(256))); /* the TSS in it must not cross a page */
 
 const void *boot_data(uint64_t hpa, uint64_t bytes)
 {
     return bytes <= EARLY_LIMIT && hpa <= EARLY_LIMIT - bytes ? hpa_to_virt(hpa) : NULL;
-}
-
-void boot_cmdline_set(const char *text, size_t limit)
-{
-    size_t n = strnlen(text, limit);
-
-    if (n > BOOT_CMDLINE_MAX_BYTES - 1) {
-        log_line("tithe: the command line is longer than %u bytes: the rest is lost",
-                 BOOT_CMDLINE_MAX_BYTES - 1);
-        n = BOOT_CMDLINE_MAX_BYTES - 1;
-    }
-    memcpy(boot_info.cmdline, text, n);
-    boot_info.cmdline[n] = '\0';
 }
 
 static void log_cpu(void)

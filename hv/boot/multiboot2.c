@@ -35,7 +35,7 @@ struct memory_map_entry {
     uint64_t bytes;
     uint32_t type; /* as E820 */
     uint32_t reserved;
-};
+} __attribute__((packed)); /* the loader chooses the step from one to the next */
 
 struct module_tag {
     struct tag tag;

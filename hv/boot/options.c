@@ -7,6 +7,21 @@
 #include "lib/log.h"
 #include "lib/string.h"
 
+struct boot_info boot_info;
+
+void boot_cmdline_set(const char *text, size_t limit)
+{
+    size_t n = strnlen(text, limit);
+
+    if (n > BOOT_CMDLINE_MAX_BYTES - 1) {
+        log_line("tithe: the command line is longer than %u bytes: the rest is lost",
+                 BOOT_CMDLINE_MAX_BYTES - 1);
+        n = BOOT_CMDLINE_MAX_BYTES - 1;
+    }
+    memcpy(boot_info.cmdline, text, n);
+    boot_info.cmdline[n] = '\0';
+}
+
 /* The next word from *p on; its length, 0 at the end. */
 static size_t next_word(const char **p)
 {

@@ -7,6 +7,7 @@
 
 #define START_INFO_MAGIC 0x336ec578u
 
+/* Packed: a hostile loader may put them at any address. */
 struct start_info {
     uint32_t magic;
     uint32_t version;
@@ -19,21 +20,21 @@ struct start_info {
     uint64_t memmap;
     uint32_t memmap_count;
     uint32_t reserved;
-};
+} __attribute__((packed));
 
 struct module_entry {
     uint64_t start;
     uint64_t bytes;
     uint64_t cmdline;
     uint64_t reserved;
-};
+} __attribute__((packed));
 
 struct memmap_entry {
     uint64_t start;
     uint64_t bytes;
     uint32_t type; /* as E820 */
     uint32_t reserved;
-};
+} __attribute__((packed));
 
 static const char *read_memmap(const struct start_info *start)
 {
@@ -52,7 +53,8 @@ static void read_cmdline(uint64_t at)
     if (at == 0 || at >= EARLY_LIMIT) return;
     uint64_t limit = EARLY_LIMIT - at;
     if (limit > BOOT_CMDLINE_MAX_BYTES) limit = BOOT_CMDLINE_MAX_BYTES;
-    boot_cmdline_set(boot_data(at, limit), limit);
+    const char *text = boot_data(at, limit);
+    if (text != NULL) boot_cmdline_set(text, limit);
 }
 
 const char *pvh_read(uint32_t info)

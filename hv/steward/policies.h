@@ -66,6 +66,10 @@ int64_t policies_read_slot(struct policies *p, const char *slot, char name[TITHE
                            const char **source);
 int64_t policies_read_file(struct policies *p, const char *name, const char **source);
 
+/* Notes, where it outlives the steward, that a request is being tried that may kill it. True when that has
+ * happened already: then p->attempt_reason says what the core saw, and nothing must be tried again. */
+bool policies_attempt(struct policies *p, struct policy_by by);
+
 /* Loads the source beside the active policy, runs a tick of it on the snapshot, applies nothing. */
 void policies_check(struct policies *p, const char *name, const char *source, size_t source_bytes,
                     struct policy_by by, struct policy_check *check);

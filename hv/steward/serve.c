@@ -217,7 +217,8 @@ static const char *read_envelope(const cbor_item_t *item, struct request *r)
     if (session == NULL || session_bytes != sizeof r->session) return "no 'session' of 8 bytes";
     memcpy(&r->session, session, sizeof r->session);
     if (r->session == 0) return "a session of all zeros";
-    if (!cborx_uint(cborx_get(item, "id"), &r->id)) return "no 'id', or it is not a number";
+    if (!cborx_uint(cborx_get(item, "id"), &r->id) || r->id == 0)
+        return "no 'id', or it is not a number from 1 up";
     if (!cborx_text(cborx_get(item, "verb"), r->verb, sizeof r->verb))
         return "no 'verb', or it is no text of a verb's length";
     r->args = cborx_get(item, "args");

@@ -211,7 +211,12 @@ void verb_shutdown(struct steward *s, const struct request *r, struct answer *a)
     mgmt_call(s, m, a, "shutdown");
 }
 
+/* The core does not remember this one, so the steward notes that it was asked. */
 void verb_steward_kill(struct steward *s, const struct request *r, struct answer *a)
 {
-    mgmt_call(s, mgmt_begin(TITHE_OP_KILL_STEWARD, r, true), a, "steward-kill");
+    if (policies_attempt(&s->policies, (struct policy_by){r->session, r->id})) {
+        cborx_put_bool(&a->w, "repeated", true);
+    } else {
+        mgmt_call(s, mgmt_begin(TITHE_OP_KILL_STEWARD, r, false), a, "steward-kill");
+    }
 }

@@ -50,6 +50,8 @@ struct sim_source {
     char name[TITHE_NAME_MAX];
     uint64_t bytes;
     char text[TITHE_POLICY_MAX_BYTES];
+    uint8_t saved[TITHE_IO_MAX];
+    uint64_t saved_bytes;
 };
 
 struct sim_image {
@@ -75,8 +77,7 @@ struct sim {
     uint32_t image_count;
     struct sim_source active, previous, staged;
     struct tithe_policy_info policy;
-    uint8_t saved[TITHE_IO_MAX];
-    uint64_t saved_bytes;
+    bool killed; /* by request: nobody's fault */
     struct {
         uint64_t session, request, used;
         int64_t result;

@@ -203,6 +203,10 @@ static int64_t sim_mgmt(struct tithe_mgmt *m)
 {
     m->reason[0] = 0;
     m->repeated = 0;
+    if (m->op == TITHE_OP_KILL_STEWARD) {
+        sim->killed = true;
+        _exit(1);
+    }
     if (m->session == 0) return do_op(m);
     unsigned slot = 0;
     for (unsigned i = 0; i < SIM_SESSIONS_MAX; i++) {
@@ -215,7 +219,7 @@ static int64_t sim_mgmt(struct tithe_mgmt *m)
     bool known = sim->done[slot].session == m->session;
     if (known && m->request < sim->done[slot].request) {
         sim_why(m, "a request of this session with a higher number has been done");
-        return -TITHE_EPERM;
+        return -TITHE_EAGAIN;
     }
     if (known && m->request == sim->done[slot].request) {
         m->repeated = 1;
@@ -227,10 +231,6 @@ static int64_t sim_mgmt(struct tithe_mgmt *m)
     sim->done[slot].session = m->session;
     sim->done[slot].request = m->request;
     sim->done[slot].used = ++sim->done_clock;
-    if (m->op == TITHE_OP_KILL_STEWARD) {
-        sim->done[slot].result = 0;
-        _exit(1);
-    }
     int64_t result = do_op(m);
     sim->done[slot].result = result;
     sim->done[slot].vm = m->op == TITHE_OP_CREATE ? m->u.create.id : m->vm;

@@ -165,7 +165,7 @@ static int64_t stage(struct sim *sim, struct tithe_mgmt *m)
 {
     const struct tithe_io *io = &m->u.io;
     struct sim_source *staged = &sim->staged;
-    if (io->offset == 0) staged->bytes = 0;
+    if (io->offset == 0) staged->bytes = staged->saved_bytes = 0;
     if (io->length > TITHE_IO_MAX || io->offset > staged->bytes ||
         io->offset + io->length > TITHE_POLICY_MAX_BYTES) {
         sim_why(m, "a source has at most %u bytes, and arrives in order", TITHE_POLICY_MAX_BYTES);
@@ -199,6 +199,7 @@ static int64_t roll_back(struct sim *sim, const char *why)
     if (sim->previous.bytes == 0) return -TITHE_ENOENT;
     sim->active = sim->previous;
     sim->previous.bytes = 0;
+    sim->previous.saved_bytes = 0;
     sim->previous.name[0] = 0;
     sim->policy.rollbacks++;
     sim->policy.trial = 0;
@@ -219,7 +220,6 @@ static int64_t read_slot(struct sim *sim, struct tithe_io *io)
     io->length = from->bytes - offset < io->length ? from->bytes - offset : io->length;
     if (io->length > TITHE_IO_MAX) io->length = TITHE_IO_MAX;
     memcpy(io->data, from->text + offset, io->length);
-    memcpy(io->name, from->name, sizeof io->name);
     io->total = from->bytes;
     return 0;
 }
@@ -244,12 +244,12 @@ int64_t sim_policy_op(struct sim *sim, struct tithe_mgmt *m)
         return 0;
     case TITHE_OP_POLICY_SAVE:
         if (m->u.io.length > TITHE_IO_MAX) return -TITHE_ERANGE;
-        sim->saved_bytes = m->u.io.length;
-        memcpy(sim->saved, m->u.io.data, sim->saved_bytes);
+        sim->active.saved_bytes = m->u.io.length;
+        memcpy(sim->active.saved, m->u.io.data, sim->active.saved_bytes);
         return 0;
     default: /* TITHE_OP_POLICY_SAVED */
-        m->u.io.length = m->u.io.total = sim->saved_bytes;
-        memcpy(m->u.io.data, sim->saved, sim->saved_bytes);
+        m->u.io.length = m->u.io.total = sim->active.saved_bytes;
+        memcpy(m->u.io.data, sim->active.saved, sim->active.saved_bytes);
         return 0;
     }
 }
@@ -264,11 +264,12 @@ void sim_steward_died(struct sim *sim, const char *how)
     sim_event(sim, TITHE_EVENT_STEWARD_DIED, 0, 0, 0, text);
     sim_log(sim, text);
     fprintf(stderr, "%s\n", text);
-    if (strncmp(sim->note.where, "policy ", 7) == 0) {
+    if (!sim->killed && strncmp(sim->note.where, "candidate ", 10) != 0) {
         sim->policy.failed++;
         if (sim->policy.trial || sim->policy.failed >= DEATHS_MAX) {
             if (roll_back(sim, text) != 0) sim->active.bytes = 0; /* the steward then takes the first one */
         }
     }
     sim->note.where[0] = 0;
+    sim->killed = false;
 }

@@ -22,6 +22,7 @@
 
 struct user_context;
 struct fpu_state;
+struct vcpu;
 
 struct percpu {
     struct percpu *self;
@@ -44,6 +45,7 @@ struct percpu {
 
     bool resched;                /* whoever runs is to give way: vm/run.c looks for something better */
     uint64_t idle_ns;            /* time spent in cpu_idle by vm/run.c */
+    struct vcpu *live_vcpu;      /* some of its registers are in this CPU, or NULL: vendor->park */
     struct fpu_state *fpu_owner; /* whose state is in the FPU's registers; NULL: nobody's */
 };
 

@@ -8,6 +8,7 @@
 #include "vm/vm.h"
 #include "x86/cpu.h"
 #include "x86/msr.h"
+#include "x86/percpu.h"
 
 #define ATTR_L  (1u << 9)
 #define ATTR_DB (1u << 10)
@@ -22,11 +23,10 @@ static const char *isolation(struct vcpu *v, const struct vmcb *c)
     if (c->intercept2 != SVM_INTERCEPT2) return "intercepts of AMD-V instructions changed";
     if (c->intercept_exceptions != SVM_EXCEPTIONS) return "exception intercepts changed";
     if (c->iopm != svm_iopm() || c->msrpm != svm_msrpm()) return "permission maps are not ours";
-    if (!(c->v_intr & V_INTR_MASKING)) return "the guest's IF would mask host interrupts";
+    if (!(c->v_masking & V_MASKING)) return "the guest's IF would mask host interrupts";
     if (!(rdmsr(MSR_EFER) & EFER_NXE))
         return "host EFER.NXE is off: no-execute second-level entries would fault";
-    if (svm_this_cpu()->current == v && (c->asid == 0 || c->asid >= svm_caps.asids))
-        return "ASID out of range";
+    if (this_cpu()->live_vcpu == v && (c->asid == 0 || c->asid >= svm_caps.asids)) return "ASID out of range";
     return NULL;
 }
 

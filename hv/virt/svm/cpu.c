@@ -55,7 +55,6 @@ const char *svm_cpu_start(void)
         return "no memory for AMD-V's host state and permission maps";
     cpu->host_save = first << PAGE_SHIFT;
     cpu->host_vmcb = (first + 1) << PAGE_SHIFT;
-    cpu->current = NULL;
     cpu->next_asid = 1;
     cpu->asid_generation = 1;
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);

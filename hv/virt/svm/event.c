@@ -36,8 +36,10 @@ void svm_inject_nmi(struct vcpu *v)
     h->nmi_waiting = true;
 }
 
-void svm_keep_event(struct svm_vcpu *h, uint64_t info)
+void svm_keep_event(struct svm_vcpu *h, const struct vmcb *c)
 {
+    uint64_t info = c->exit_int_info;
+    if (!(info & EVENT_VALID)) return;
     uint32_t event = (uint32_t)info & (EVENT_VALID | EVENT_HAS_ERROR | EVENT_TYPE | EVENT_VECTOR);
     uint32_t type = event & EVENT_TYPE, vector = event & EVENT_VECTOR;
 

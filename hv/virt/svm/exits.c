@@ -49,6 +49,7 @@ void svm_exit_other(struct vcpu *v)
     struct exit *e = &v->exit;
 
     e->kind = EXIT_NONE;
+    svm_keep_event(h, c);
     switch (c->exit_code) {
     case SVM_EXIT_NMI: e->kind = EXIT_INTERRUPT; break; /* taken at STGI */
     case SVM_EXIT_SHUTDOWN: e->kind = EXIT_TRIPLE_FAULT; break;

@@ -6,6 +6,7 @@
 
 #include "vm/vm.h"
 #include "x86/msr.h"
+#include "x86/percpu.h"
 
 void svm_enter(uint64_t gpr[GPR_COUNT], hpa_t vmcb, hpa_t host_vmcb);
 
@@ -14,8 +15,9 @@ uint32_t svm_insn_bytes(const struct vmcb *c, uint32_t usual)
     return svm_caps.nrip ? (uint32_t)(c->nrip - c->rip) : usual;
 }
 
-static void fault_exit(struct exit *e, const struct vmcb *c)
+static void fault_exit(struct exit *e, struct svm_vcpu *h, const struct vmcb *c)
 {
+    svm_keep_event(h, c);
     e->kind = EXIT_FAULT;
     e->insn_bytes = 0;
     e->u.fault.gpa = c->exit_info2; /* APM 2 15.25.6 */
@@ -41,23 +43,25 @@ static void instruction(struct exit *e, const struct vmcb *c, enum exit_kind kin
     e->insn_bytes = svm_insn_bytes(c, usual_bytes);
 }
 
-static void exit(struct vcpu *v, struct vmcb *c)
+static void exit(struct vcpu *v, struct svm_vcpu *h, struct vmcb *c)
 {
     struct exit *e = &v->exit;
     switch (c->exit_code) {
     case SVM_EXIT_CPUID: instruction(e, c, EXIT_CPUID, 2); break;
-    case SVM_EXIT_NPF: fault_exit(e, c); break;
+    case SVM_EXIT_NPF: fault_exit(e, h, c); break;
     case SVM_EXIT_IOIO: io_exit(e, c); break;
     case SVM_EXIT_HLT: instruction(e, c, EXIT_HLT, 1); break;
     case SVM_EXIT_MSR: instruction(e, c, c->exit_info1 & 1 ? EXIT_MSR_WRITE : EXIT_MSR_READ, 2); break;
     case SVM_EXIT_VMMCALL: instruction(e, c, EXIT_HYPERCALL, 3); break;
     case SVM_EXIT_INTR:
+        svm_keep_event(h, c); /* one that was to be injected may have been overtaken */
         /* Still pending: it comes through the host's IDT as soon as it may. */
         __asm__ volatile("sti; nop; cli" : : : "memory");
         e->kind = EXIT_INTERRUPT;
         break;
     case SVM_EXIT_VINTR:
-        c->v_intr &= ~V_IRQ;
+        svm_keep_event(h, c);
+        c->v_irq = 0;
         c->intercept1 &= ~INTERCEPT_VINTR;
         v->window_wanted = false;
         e->kind = EXIT_WINDOW;
@@ -69,7 +73,8 @@ static void exit(struct vcpu *v, struct vmcb *c)
 /* A virtual interrupt that would be delivered as soon as the guest can take one, caught at that moment. */
 static void open_window(struct vmcb *c)
 {
-    c->v_intr |= V_IRQ | V_IGN_TPR | V_INTR_PRIO;
+    c->v_irq = V_IRQ;
+    c->v_prio = V_PRIO | V_IGN_TPR;
     c->intercept1 |= INTERCEPT_VINTR;
 }
 
@@ -87,10 +92,9 @@ static void finish_instruction(struct vcpu *v, struct vmcb *c)
 void svm_run(struct vcpu *v)
 {
     struct svm_vcpu *h = v->hw;
-    struct svm_cpu *cpu = svm_this_cpu();
     struct vmcb *c = h->vmcb;
 
-    if (cpu->current != v) svm_make_current(v);
+    if (this_cpu()->live_vcpu != v) svm_make_current(v);
     if (v->tlb_seen != v->vm->tlb_generation) {
         v->tlb_seen = v->vm->tlb_generation;
         svm_new_asid(h);
@@ -102,13 +106,13 @@ void svm_run(struct vcpu *v)
     }
     if (v->window_wanted) open_window(c);
     uint8_t tpr = (uint8_t)(v->lapic.tpr >> 4);
-    if (tpr != h->tpr) c->v_intr = (c->v_intr & ~V_TPR) | tpr;
+    c->v_tpr = tpr;
     c->rax = v->regs.gpr[RAX];
     c->rsp = v->regs.gpr[RSP];
     c->rip = v->regs.rip;
     c->rflags = v->regs.rflags;
 
-    svm_enter(v->regs.gpr, h->vmcb_hpa, cpu->host_vmcb);
+    svm_enter(v->regs.gpr, h->vmcb_hpa, h->host_vmcb);
 
     c->tlb_control = TLB_CONTROL_NOTHING;
     c->event_inj = 0;
@@ -116,8 +120,9 @@ void svm_run(struct vcpu *v)
     v->regs.gpr[RSP] = c->rsp;
     v->regs.rip = c->rip;
     v->regs.rflags = c->rflags;
-    h->tpr = c->v_intr & 15;
-    if (h->tpr != tpr) v->lapic.tpr = (uint32_t)h->tpr << 4;
-    if (c->exit_int_info & EVENT_VALID) svm_keep_event(h, c->exit_int_info);
-    exit(v, c);
+    if (c->v_tpr != tpr) { /* MOV to CR8 */
+        v->lapic.tpr = (c->v_tpr & 15u) << 4;
+        v->irq_check = true;
+    }
+    exit(v, h, c);
 }

@@ -15,18 +15,17 @@ struct svm_vcpu {
     hpa_t vmcb_hpa;
     uint32_t asid_cpu;        /* the ASID is one of this CPU's ... */
     uint64_t asid_generation; /* ... of this generation */
+    hpa_t host_vmcb;          /* of the CPU it runs on */
     uint32_t event;           /* for the next entry, or one whose delivery an exit cut short; 0: none */
     uint32_t event_error;
-    uint8_t tpr; /* what V_TPR holds: bits 4-7 of the LAPIC's TPR */
     bool nmi_waiting, nmi_blocked;
     struct live_state live;
 };
 
 /* Per CPU. */
 struct svm_cpu {
-    hpa_t host_save;      /* VM_HSAVE_PA: for the CPU's own use */
-    hpa_t host_vmcb;      /* the host's half of VMLOAD and VMSAVE state */
-    struct vcpu *current; /* its live state is in the CPU */
+    hpa_t host_save; /* VM_HSAVE_PA: for the CPU's own use */
+    hpa_t host_vmcb; /* the host's half of VMLOAD and VMSAVE state */
     uint32_t next_asid;
     uint64_t asid_generation;
 };
@@ -66,8 +65,9 @@ void svm_inject_exception(struct vcpu *v, uint8_t vector, bool has_error, uint32
 void svm_inject_nmi(struct vcpu *v);
 /* Puts what is waiting into the VMCB; part of an entry. False: a triple fault. */
 bool svm_deliver(struct vcpu *v);
-/* An exit cut the delivery of an event short: it is delivered again at the next entry. */
-void svm_keep_event(struct svm_vcpu *h, uint64_t exit_int_info);
+/* If the exit cut the delivery of an event short, it is delivered again at the next entry. For exits that are
+ * not an instruction's. */
+void svm_keep_event(struct svm_vcpu *h, const struct vmcb *vmcb);
 
 uint64_t svm_get_sys(struct vcpu *v, enum sysreg reg);
 void svm_set_sys(struct vcpu *v, enum sysreg reg, uint64_t value);

@@ -22,11 +22,11 @@
 
 void svm_park(void)
 {
-    struct svm_cpu *cpu = svm_this_cpu();
-    if (cpu->current == NULL) return;
-    struct svm_vcpu *h = cpu->current->hw;
+    struct percpu *cpu = this_cpu();
+    if (cpu->live_vcpu == NULL) return;
+    struct svm_vcpu *h = cpu->live_vcpu->hw;
     live_save_common(&h->live);
-    cpu->current = NULL;
+    cpu->live_vcpu = NULL;
 }
 
 void svm_new_asid(struct svm_vcpu *h)
@@ -53,7 +53,8 @@ void svm_make_current(struct vcpu *v)
     __asm__ volatile("vmsave %%rax" : : "a"(cpu->host_vmcb) : "memory");
     if (h->asid_cpu != this_cpu()->index || h->asid_generation != cpu->asid_generation) svm_new_asid(h);
     live_load_common(&h->live);
-    cpu->current = v;
+    h->host_vmcb = cpu->host_vmcb;
+    this_cpu()->live_vcpu = v;
 }
 
 /* ---- life ---- */
@@ -87,7 +88,7 @@ bool svm_vcpu_create(struct vcpu *v)
 void svm_vcpu_destroy(struct vcpu *v)
 {
     struct svm_vcpu *h = v->hw;
-    if (svm_this_cpu()->current == v) svm_park();
+    if (this_cpu()->live_vcpu == v) svm_park();
     frame_free(h->vmcb_hpa >> PAGE_SHIFT);
     frame_free(virt_to_hpa(h) >> PAGE_SHIFT);
     v->hw = NULL;
@@ -103,7 +104,7 @@ static void reset_common(struct vcpu *v)
     const struct segment ldt = {.limit = 0xFFFF, .attr = 0x82};
     const struct segment task = {.limit = 0xFFFF, .attr = 0x8B};
 
-    if (svm_this_cpu()->current == v) svm_park();
+    if (this_cpu()->live_vcpu == v) svm_park();
     live_reset(&h->live);
     memset(&v->regs, 0, sizeof(v->regs));
     v->regs.rflags = RFLAGS_RESET;
@@ -113,9 +114,10 @@ static void reset_common(struct vcpu *v)
     h->event = 0;
     h->nmi_waiting = false;
     h->nmi_blocked = false;
-    h->tpr = 0;
     c->intercept1 = SVM_INTERCEPT1;
-    c->v_intr = V_INTR_MASKING;
+    c->v_tpr = 0;
+    c->v_irq = 0;
+    c->v_masking = V_MASKING;
     c->shadow = 0;
     c->event_inj = 0;
     /* The save area from the segments on; VMLOAD state included. */

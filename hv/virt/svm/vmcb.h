@@ -24,7 +24,8 @@ struct vmcb {
     uint64_t tsc_offset;
     uint32_t asid;
     uint32_t tlb_control;
-    uint64_t v_intr;
+    uint8_t v_tpr, v_irq, v_prio, v_masking;
+    uint32_t v_vector;
     uint64_t shadow;
     uint64_t exit_code, exit_info1, exit_info2, exit_int_info;
     uint64_t np_enable;
@@ -91,11 +92,10 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM 2 appendix B");
 #define TLB_CONTROL_NOTHING 0u
 #define TLB_CONTROL_ALL     1u
 
-#define V_TPR          0xFFull
-#define V_IRQ          (1ull << 8)
-#define V_INTR_PRIO    (15ull << 16)
-#define V_IGN_TPR      (1ull << 20)
-#define V_INTR_MASKING (1ull << 24)
+#define V_IRQ     1u
+#define V_PRIO    15u
+#define V_IGN_TPR (1u << 4) /* in v_prio */
+#define V_MASKING 1u
 
 enum svm_exit {
     SVM_EXIT_EXCEPTION = 0x40, /* + vector */

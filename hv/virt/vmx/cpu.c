@@ -45,12 +45,7 @@
 #define ENTRY_WANTED (ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER)
 
 struct vmx_caps vmx_caps;
-static struct vmx_cpu cpus[CPUS_MAX];
-
-struct vmx_cpu *vmx_this_cpu(void)
-{
-    return &cpus[this_cpu()->index];
-}
+static hpa_t vmxon_region[CPUS_MAX];
 
 /* What a capability MSR makes of `wanted`: low half, bits that must be 1; high half, bits that may (SDM 3D
  * A.3). False when a wanted bit may not be 1. */
@@ -106,7 +101,6 @@ static bool vmxon(hpa_t region)
 
 const char *vmx_cpu_start(void)
 {
-    struct vmx_cpu *cpu = vmx_this_cpu();
     uint64_t feature = rdmsr(MSR_FEATURE_CONTROL);
 
     /* Left open by some firmware: ours to set and lock (SDM 3C 24.7). */
@@ -117,14 +111,13 @@ const char *vmx_cpu_start(void)
     mfn_t region = frame_alloc(FRAME_CORE, FRAME_OWNER_CORE, 0);
     if (region == MFN_NONE) return "no memory for the VMXON region";
     *(uint32_t *)mfn_to_virt(region) = vmx_caps.revision;
-    cpu->vmxon = region << PAGE_SHIFT;
-    cpu->current = NULL;
+    vmxon_region[this_cpu()->index] = region << PAGE_SHIFT;
 
     /* Firmware and GRUB may leave CD and NW set; VM entries keep them (SDM 3C 27.3.2.1), so the guest would
      * run uncached. */
     write_cr0((read_cr0() | vmx_caps.cr0_must) & ~(CR0_CD | CR0_NW));
     write_cr4(read_cr4() | vmx_caps.cr4_must);
-    if (!vmxon(cpu->vmxon)) {
+    if (!vmxon(region << PAGE_SHIFT)) {
         frame_free(region);
         return "VMXON failed: something else on this CPU uses VT-x already";
     }
@@ -133,11 +126,10 @@ const char *vmx_cpu_start(void)
 
 void vmx_cpu_stop(void)
 {
-    struct vmx_cpu *cpu = vmx_this_cpu();
     vmx_park();
     __asm__ volatile("vmxoff" : : : "cc", "memory");
     write_cr4(read_cr4() & ~CR4_VMXE);
-    frame_free(cpu->vmxon >> PAGE_SHIFT);
+    frame_free(vmxon_region[this_cpu()->index] >> PAGE_SHIFT);
 }
 
 const struct vendor vmx_vendor = {

@@ -7,6 +7,7 @@
 #include "vm/vm.h"
 #include "x86/irq.h"
 #include "x86/msr.h"
+#include "x86/percpu.h"
 
 bool vmx_enter(uint64_t gpr[GPR_COUNT], bool launched);
 
@@ -101,7 +102,7 @@ void vmx_run(struct vcpu *v)
 {
     struct vmx_vcpu *h = v->hw;
 
-    if (vmx_this_cpu()->current != v) vmx_make_current(v);
+    if (this_cpu()->live_vcpu != v) vmx_make_current(v);
     if (v->tlb_seen != v->vm->tlb_generation) {
         v->tlb_seen = v->vm->tlb_generation;
         flush();

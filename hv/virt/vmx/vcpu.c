@@ -119,15 +119,15 @@ static void live_load(const struct live_state *s)
 
 void vmx_park(void)
 {
-    struct vmx_cpu *cpu = vmx_this_cpu();
-    if (cpu->current == NULL) return;
-    struct vmx_vcpu *h = cpu->current->hw;
+    struct percpu *cpu = this_cpu();
+    if (cpu->live_vcpu == NULL) return;
+    struct vmx_vcpu *h = cpu->live_vcpu->hw;
 
     live_save(&h->live);
     /* Cleared, not just put away, so that any CPU may load it next (SDM 3C 24.11.3). */
     vmclear(h->vmcs);
     h->launched = false;
-    cpu->current = NULL;
+    cpu->live_vcpu = NULL;
     /* VM exits leave limits of 64 KiB (SDM 3C 28.5.2): ring 3 could load selectors from behind the GDT. */
     struct table_register gdt, idtr;
     __asm__ volatile("sgdt %0" : "=m"(gdt));
@@ -140,17 +140,17 @@ void vmx_park(void)
 
 void vmx_make_current(struct vcpu *v)
 {
-    struct vmx_cpu *cpu = vmx_this_cpu();
+    struct percpu *cpu = this_cpu();
     struct vmx_vcpu *h = v->hw;
     bool failed;
 
-    if (cpu->current == v) return;
+    if (cpu->live_vcpu == v) return;
     vmx_park();
     __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(h->vmcs) : "memory");
     if (failed)
         panic("VMPTRLD of 0x%lx failed: the VMCS of %s/%u is damaged", h->vmcs, v->vm->name, v->index);
-    cpu->current = v;
-    if (h->host_cpu != this_cpu()->index) write_host_state(h);
+    cpu->live_vcpu = v;
+    if (h->host_cpu != cpu->index) write_host_state(h);
     live_load(&h->live);
 }
 
@@ -226,7 +226,7 @@ bool vmx_vcpu_create(struct vcpu *v)
 void vmx_vcpu_destroy(struct vcpu *v)
 {
     struct vmx_vcpu *h = v->hw;
-    if (vmx_this_cpu()->current == v) vmx_park();
+    if (this_cpu()->live_vcpu == v) vmx_park();
     frame_free(h->vmcs >> PAGE_SHIFT);
     frame_free(virt_to_hpa(h) >> PAGE_SHIFT);
     v->hw = NULL;

@@ -32,13 +32,6 @@ struct vmx_caps {
 };
 extern struct vmx_caps vmx_caps;
 
-/* Per CPU. */
-struct vmx_cpu {
-    hpa_t vmxon;
-    struct vcpu *current; /* its VMCS is loaded and its live state is in the CPU */
-};
-struct vmx_cpu *vmx_this_cpu(void);
-
 const char *vmx_probe(void);
 const char *vmx_cpu_start(void);
 void vmx_cpu_stop(void);
@@ -48,7 +41,8 @@ void vmx_vcpu_destroy(struct vcpu *v);
 void vmx_reset_flat(struct vcpu *v, uint32_t entry);
 void vmx_reset_sipi(struct vcpu *v, uint8_t vector);
 
-/* Makes `v` this CPU's current vCPU, if it is not: afterwards VMCS fields and live state are its own. */
+/* Makes `v` this CPU's current vCPU (percpu.live_vcpu), if it is not: afterwards VMCS fields and live state
+ * are its own. */
 void vmx_make_current(struct vcpu *v);
 /* This CPU lets go of its current vCPU: live state saved, VMCS cleared, the host's system call MSRs back. */
 void vmx_park(void);

@@ -167,7 +167,13 @@ static void write_status(struct virtio_mmio *t, uint32_t value)
     if ((added & VIRTIO_STATUS_FEATURES_OK) != 0 && !features_good) added &= ~VIRTIO_STATUS_FEATURES_OK;
     if (((t->status | added) & VIRTIO_STATUS_FEATURES_OK) == 0) added &= ~VIRTIO_STATUS_DRIVER_OK;
     t->status |= added;
-    if ((added & VIRTIO_STATUS_DRIVER_OK) != 0) t->device->driver_ok(t);
+    if ((added & VIRTIO_STATUS_DRIVER_OK) == 0) return;
+    t->device->driver_ok(t);
+    /* Linux's balloon driver fills and kicks its statistics queue before it sets DRIVER_OK, when a device must not
+     * look yet (virtio 1.2 3.1.2). So look now. */
+    for (uint32_t queue = 0; queue < t->device->queues; queue++) {
+        if (t->queue[queue].ready) t->pending |= 1u << queue;
+    }
 }
 
 static void set_low(gpa_t *address, uint32_t value) { *address = (*address & 0xFFFFFFFF00000000) | value; }

@@ -74,7 +74,7 @@ enum status cmd_ledger(struct context *t, struct error *e)
         differences = field_uint(a.ok, "differences");
         if (differences > 0)
             s = error_set(e, STATUS_VERIFY, "ledger", "ledger", "keep the log: this is a fault of Tithe's",
-                          "%" PRIu64 " differences, the first: %s", differences, field_text(a.ok, "first"));
+                          "%" PRIu64 " difference(s), the first: %s", differences, field_text(a.ok, "first"));
         else if (!t->json)
             puts("the ledger balances");
     }

@@ -77,14 +77,48 @@ static void print_field(const char *name, size_t name_bytes, const cbor_item_t *
             printf("%.3f s\n", (double)number / 1e9);
         else
             printf("%" PRIu64 "\n", number);
-    } else if (cborx_bool(value, &flag)) {
-        puts(flag ? "yes" : "no");
     } else if (cborx_number(value, &real)) {
         printf("%g\n", real);
+    } else if (cborx_bool(value, &flag)) {
+        puts(flag ? "yes" : "no");
     } else if (cborx_text(value, text, sizeof text)) {
         puts(text);
     } else {
         puts("?");
+    }
+}
+
+/* What people look for first; the encoding orders keys by their length. */
+static const char *const first_keys[] = {
+    "id",         "name",          "state",        "stop_reason",    "exit_code",      "machine",
+    "vendor",     "cpus",          "now_ns",       "policy",         "size_pages",     "min_pages",
+    "max_pages",  "shares",        "target_pages", "held",           "consumed_pages", "total_pages",
+    "free_pages", "reserve_pages", "core_pages",   "overhead_pages", "guest_pages",
+};
+#define FIRST_KEYS (sizeof first_keys / sizeof first_keys[0])
+
+static bool is_first_key(const char *name, size_t name_bytes)
+{
+    size_t i;
+
+    for (i = 0; i < FIRST_KEYS; i++)
+        if (strlen(first_keys[i]) == name_bytes && strncmp(first_keys[i], name, name_bytes) == 0) return true;
+    return false;
+}
+
+static void print_in_order(const cbor_item_t *map)
+{
+    size_t i;
+
+    for (i = 0; i < FIRST_KEYS; i++)
+        if (field_given(map, first_keys[i]))
+            print_field(first_keys[i], strlen(first_keys[i]), cborx_get(map, first_keys[i]), 0);
+    for (i = 0; map != NULL && cbor_isa_map(map) && i < cbor_map_size(map); i++) {
+        const struct cbor_pair *p = &cbor_map_handle(map)[i];
+        const char *name = (const char *)cbor_string_handle(p->key);
+        size_t name_bytes = cbor_string_length(p->key);
+
+        if (!is_first_key(name, name_bytes)) print_field(name, name_bytes, p->value, 0);
     }
 }
 
@@ -100,16 +134,7 @@ enum status cmd_info(struct context *t, struct error *e)
     w = client_begin(c, "info");
     if (vm != NULL) put_vm(w, vm);
     s = ask(t, c, &a, e);
-    if (s == STATUS_OK && !t->json) {
-        const cbor_item_t *map = cborx_get(a.ok, vm != NULL ? "vm" : "host");
-        size_t i;
-
-        for (i = 0; map != NULL && i < cbor_map_size(map); i++) {
-            const struct cbor_pair *p = &cbor_map_handle(map)[i];
-
-            print_field((const char *)cbor_string_handle(p->key), cbor_string_length(p->key), p->value, 0);
-        }
-    }
+    if (s == STATUS_OK && !t->json) print_in_order(cborx_get(a.ok, vm != NULL ? "vm" : "host"));
     answer_free(&a);
     return s;
 }

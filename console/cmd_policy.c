@@ -49,10 +49,11 @@ static void print_param(const cbor_item_t *value)
     double number;
     bool flag;
 
-    if (cborx_bool(value, &flag))
-        fputs(flag ? "true" : "false", stdout);
-    else if (cborx_number(value, &number))
+    if (cborx_number(value,
+                     &number)) /* first: libcbor does not let one ask a float whether it is a boolean */
         printf("%.15g", number);
+    else if (cborx_bool(value, &flag))
+        fputs(flag ? "true" : "false", stdout);
     else if (cborx_text(value, text, sizeof text))
         printf("\"%s\"", text);
 }

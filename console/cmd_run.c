@@ -179,6 +179,16 @@ static void report(const struct run_start *start, const struct running *r, bool 
     fflush(stdout);
 }
 
+static int kept_leash = -1;
+
+void run_release(void)
+{
+    if (kept_leash < 0) return;
+    if (write(kept_leash, "d", 1) != 1) fputs("tithe: the machine's broker has gone.\n", stderr);
+    close(kept_leash);
+    kept_leash = -1;
+}
+
 enum status run_machine(const struct run_start *start, bool json, struct error *e)
 {
     struct running r = {.sim = start->options.platform.hw == HW_SIM};
@@ -199,10 +209,12 @@ enum status run_machine(const struct run_start *start, bool json, struct error *
         if (s == STATUS_OK && !start->foreground)
             s = error_set(e, STATUS_EMULATOR, "early-exit", "machine", "its log says why",
                           "ended by itself before it was ready");
+    } else if (start->tethered) {
+        kept_leash = r.leash;
     } else if (write(r.leash, "d", 1) != 1) {
         s = error_set(e, STATUS_EMULATOR, "no-start", "machine", "", "its broker has gone");
     }
-    close(r.leash);
+    if (kept_leash != r.leash) close(r.leash);
     close(r.log);
     if (s == STATUS_OK && !start->quiet) report(start, &r, json, e);
     return s;

@@ -13,6 +13,7 @@ struct run_start {
     double timeout_s;
     bool foreground, keep_log;
     bool quiet;    /* show neither log nor report */
+    bool tethered; /* end the machine when this process ends, until run_release() */
     char why[256]; /* what --hw auto took; "" */
 };
 
@@ -23,6 +24,9 @@ enum status run_start_parse(const struct options *o, const char *machine, struct
 
 /* Starts it and returns when it is ready, or with `foreground` when it has ended. */
 enum status run_machine(const struct run_start *start, bool json, struct error *e);
+
+/* Lets a tethered machine outlive this process. */
+void run_release(void);
 
 /* How a machine that is no longer up has ended; forgets its state directory when all was well and nobody
  * wanted to keep it. */

@@ -49,9 +49,8 @@ static bool wait_down(const struct machine *m)
     return !machine_is_up(m);
 }
 
-enum status cmd_stop(struct context *t, struct error *e)
+enum status stop_machine(struct context *t, bool forced, struct error *e)
 {
-    bool forced = option_given(t->options, "force");
     bool elsewhere = t->connect != NULL || (t->machine == NULL && getenv("TITHE_CONNECT") != NULL);
     struct machine m;
     enum status s;
@@ -65,6 +64,7 @@ enum status cmd_stop(struct context *t, struct error *e)
         conn_close(&probe);
     }
     s = ask(t, e);
+    if (s == STATUS_OK && elsewhere) error_set(e, s, "ok", "machine", "", "told to shut down");
     if (elsewhere) return s;
     /* The answer may be lost on the way out: what counts is that it ends. */
     if (s != STATUS_OK && s != STATUS_CONNECT && !forced) return s;
@@ -76,16 +76,21 @@ enum status cmd_stop(struct context *t, struct error *e)
         return error_set(e, STATUS_EMULATOR, "still-up", "machine", "'tithe stop --force' ends its emulator",
                          "said it would shut down, but its emulator still runs");
     s = run_result(&m, e);
-    if (forced && s != STATUS_OK) s = STATUS_OK;
+    return forced ? STATUS_OK : s;
+}
+
+enum status cmd_stop(struct context *t, struct error *e)
+{
+    enum status s = stop_machine(t, option_given(t->options, "force"), e);
+
     if (s != STATUS_OK) return s;
     if (t->json) {
         struct json j = json_begin(stdout);
 
-        json_text(&j, "machine", m.name);
         json_text(&j, "result", e->reason);
         json_end(&j);
     } else {
-        printf("machine '%s': %s\n", m.name, e->reason);
+        printf("%s: %s\n", e->thing, e->reason);
     }
     return STATUS_OK;
 }

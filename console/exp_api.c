@@ -10,9 +10,11 @@
 #include "clock.h"
 #include "cmd_policy.h"
 #include "cmd_run.h"
+#include "cmd_stop.h"
 #include "cmd_top.h"
 #include "exp.h"
 #include "image.h"
+#include "json.h"
 #include "linuxguest.h"
 #include "prompt.h"
 #include "size.h"
@@ -182,6 +184,7 @@ static int f_start(lua_State *L)
     if (s == STATUS_OK) s = run_start_parse(&o, t->machine, &start, &e);
     if (s == STATUS_OK) {
         start.quiet = true;
+        start.tethered = true;
         start.foreground = false;
         s = run_machine(&start, false, &e);
     }
@@ -196,6 +199,64 @@ static int f_start(lua_State *L)
     lua_pushstring(L, firmware_name(start.options.platform.firmware));
     lua_pushstring(L, start.why);
     return 4;
+}
+
+static int f_keep(lua_State *L)
+{
+    (void)L;
+    run_release();
+    return 0;
+}
+
+/* tithe.stop() -> how it ended, in words; an error when it did not end well. */
+static int f_stop(lua_State *L)
+{
+    struct context *t = self(L)->context;
+    struct error e;
+
+    if (stop_machine(t, false, &e) != STATUS_OK) return exp_raise(L, &e);
+    client_free(t->client);
+    t->client = NULL;
+    lua_pushstring(L, e.reason);
+    return 1;
+}
+
+static void to_json(lua_State *L, int index, struct json *j, const char *key)
+{
+    lua_Integer n, i;
+
+    luaL_checkstack(L, 4, "nested too deep for JSON");
+    switch (lua_type(L, index)) {
+    case LUA_TBOOLEAN: json_bool(j, key, lua_toboolean(L, index)); return;
+    case LUA_TNUMBER: json_number(j, key, lua_tonumber(L, index)); return;
+    case LUA_TTABLE: break;
+    default:
+        json_text(j, key, luaL_tolstring(L, index, NULL));
+        lua_pop(L, 1);
+        return;
+    }
+    n = luaL_len(L, index);
+    json_open(j, key, n > 0 ? '[' : '{');
+    for (i = 1; i <= n; i++) {
+        lua_geti(L, index, i);
+        to_json(L, lua_gettop(L), j, NULL);
+        lua_pop(L, 1);
+    }
+    for (lua_pushnil(L); n == 0 && lua_next(L, index) != 0; lua_pop(L, 1)) {
+        if (lua_type(L, -2) == LUA_TSTRING) to_json(L, lua_gettop(L), j, lua_tostring(L, -2));
+    }
+    json_close(j, n > 0 ? ']' : '}');
+}
+
+/* tithe.print_json(table): on one line. A list is a table with something at 1. */
+static int f_print_json(lua_State *L)
+{
+    struct json j = {.out = stdout};
+
+    lua_settop(L, 1);
+    to_json(L, 1, &j, NULL);
+    putchar('\n');
+    return 0;
 }
 
 static int f_sleep_host(lua_State *L)
@@ -249,6 +310,9 @@ void exp_open(lua_State *L, struct exp *x)
         {"linux_cmdline", f_linux_cmdline},
         {"cli", f_cli},
         {"start", f_start},
+        {"keep", f_keep},
+        {"stop", f_stop},
+        {"print_json", f_print_json},
         {"sleep_host", f_sleep_host},
         {"host_now", f_host_now},
         {"is_terminal", f_is_terminal},

@@ -82,12 +82,13 @@ void exp_push(lua_State *L, const cbor_item_t *item)
     size_t i;
 
     luaL_checkstack(L, 4, "an answer nested too deep");
-    if (cborx_bool(item, &flag)) {
-        lua_pushboolean(L, flag);
-    } else if (cborx_int(item, &integer)) {
+    if (cborx_int(item, &integer)) {
         lua_pushinteger(L, integer);
     } else if (cborx_number(item, &number)) {
         lua_pushnumber(L, number);
+    } else if (cborx_bool(item,
+                          &flag)) { /* not before numbers: libcbor does not let one ask that of a float */
+        lua_pushboolean(L, flag);
     } else if (cbor_isa_string(item)) {
         lua_pushlstring(L, (const char *)cbor_string_handle(item), cbor_string_length(item));
     } else if (cbor_isa_bytestring(item)) {

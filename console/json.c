@@ -133,13 +133,13 @@ void json_cbor(struct json *j, const char *key, const cbor_item_t *item)
         break;
     case CBOR_TYPE_TAG: /* the protocol has none, and the reader lets none through */ break;
     case CBOR_TYPE_FLOAT_CTRL:
-        if (cbor_float_ctrl_is_ctrl(item) && !cbor_is_bool(item)) {
-            lead(j, key);
-            fputs("null", j->out);
+        if (!cbor_float_ctrl_is_ctrl(item)) {
+            json_number(j, key, cbor_float_get_float(item));
         } else if (cbor_is_bool(item)) {
             json_bool(j, key, cbor_get_bool(item));
         } else {
-            json_number(j, key, cbor_float_get_float(item));
+            lead(j, key);
+            fputs("null", j->out);
         }
         break;
     }

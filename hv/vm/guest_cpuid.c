@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "virt/vendor.h"
 #include "vm/vm.h"
+#include "x86/fpu.h"
 #include "x86/msr.h"
 
 enum { EAX, EBX, ECX, EDX };
@@ -271,7 +272,7 @@ void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4
         break;
     case 0xD:
         copy(out, subleaf < CPUID_XSAVE_SUBLEAVES ? t->xsave[subleaf] : zero);
-        if (subleaf == 0 && out[EAX] != 0) out[EBX] = xsave_bytes(t, v->fpu.xcr0);
+        if (subleaf == 0 && out[EAX] != 0) out[EBX] = xsave_bytes(t, fpu_owner_xcr0());
         break;
     default:
         copy(out, t->basic[leaf]);

@@ -116,11 +116,19 @@ void fpu_switch(struct fpu_state *from, struct fpu_state *to)
         if (to != NULL) __asm__ volatile("fxrstor64 (%0)" : : "r"(to->area) : "memory");
         return;
     }
+    /* QEMU's AMD-V does not intercept XSETBV: the guest may have changed it without anybody noticing. */
+    this_cpu()->xcr0 = xgetbv();
+    if (from != NULL) from->xcr0 = this_cpu()->xcr0;
     load_xcr0(host_xcr0);
     if (from != NULL) __asm__ volatile("xsave64 (%0)" : : "r"(from->area), "a"(lo), "d"(hi) : "memory");
     if (to == NULL) return;
     __asm__ volatile("xrstor64 (%0)" : : "r"(to->area), "a"(lo), "d"(hi) : "memory");
     load_xcr0(to->xcr0);
+}
+
+uint64_t fpu_owner_xcr0(void)
+{
+    return host_xcr0 != 0 ? xgetbv() : 0;
 }
 
 bool fpu_set_xcr0(struct fpu_state *current, uint64_t xcr0)

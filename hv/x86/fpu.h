@@ -29,6 +29,8 @@ void fpu_state_reset(struct fpu_state *state);
 /* Saves the registers into `from` (NULL: they are nobody's), loads them and XCR0 from `to` (NULL: leave as
  * they are). */
 void fpu_switch(struct fpu_state *from, struct fpu_state *to);
+/* XCR0 as the owner of the registers has it now; 0 without XSAVE. */
+uint64_t fpu_owner_xcr0(void);
 /* The owner of the registers, `current`, changes its XCR0: XSETBV. False: not a valid value. */
 MUST_CHECK bool fpu_set_xcr0(struct fpu_state *current, uint64_t xcr0);
 

@@ -80,13 +80,14 @@ static void read_option(struct span word, struct options *options)
     }
 }
 
-// The first word is the kernel's name, if the loader gives one.
+// The first word is the kernel's name with some loaders, and not with others.
 static void read_options(struct span line, struct options *options)
 {
     for (bool first = true;; first = false) {
         struct span word = next_word(&line);
         if (word.length == 0) return;
-        if (!first || span_find(word, '=') < word.length) read_option(word, options);
+        if (first && span_find(word, '=') == word.length && !span_is(word, "x2apic")) continue;
+        read_option(word, options);
     }
 }
 

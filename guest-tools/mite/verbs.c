@@ -151,6 +151,12 @@ static const char *verb_verify(const struct verb_call *call)
     return NULL;
 }
 
+static const char *verb_spoil(const struct verb_call *call)
+{
+    if (!call->dry) workload_spoil();
+    return NULL;
+}
+
 static const char *verb_report(const struct verb_call *call)
 {
     if (!call->dry) workload_report();
@@ -289,7 +295,7 @@ static const struct verb verbs[] = {
     {"poweroff", 0, 0, verb_poweroff}, {"cpuid", 1, 1, verb_cpuid},
     {"bench", 1, 2, verb_bench},       {"fpu", 1, 1, verb_fpu},
     {"badop", 1, 1, verb_badop},       {"badballoon", 1, 1, verb_badballoon},
-    {"crash", 0, 0, verb_crash},
+    {"spoil", 0, 0, verb_spoil},       {"crash", 0, 0, verb_crash},
 };
 
 const struct verb *verb_find(struct span name)

@@ -186,6 +186,14 @@ void workload_verify(void)
     say("mite: verify ok pages=%u ticks=%llu\n", job.done_count, rdtsc() - job.start);
 }
 
+void workload_spoil(void)
+{
+    uint32_t page = pages_lowest(PAGE_HELD);
+    if (page == PAGE_NONE) return;
+    uint32_t last_word = page_address(page) + PAGE_BYTES - 4;
+    mmio_write32(last_word, ~mmio_read32(last_word));
+}
+
 void workload_report(void)
 {
     say("mite: report touched_pages=%u held_pages=%u working_set_pages=%u free_pages=%u "

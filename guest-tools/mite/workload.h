@@ -36,6 +36,9 @@ void workload_free(uint32_t page_count);
 // Checks every held page. Exits mite if one is wrong.
 void workload_verify(void);
 
+// Changes one word of the lowest held page, so that one can see verify find it.
+void workload_spoil(void);
+
 // Prints the counts, and starts a new working set.
 void workload_report(void);
 

@@ -8,10 +8,12 @@
 #include "virt/vendor.h"
 #include "vm/event.h"
 #include "vm/exits.h"
+#include "vm/mgmt.h"
 #include "vm/vm.h"
 #include "x86/fpu.h"
 #include "x86/cpu.h"
 #include "x86/irq.h"
+#include "x86/leave.h"
 #include "x86/percpu.h"
 #include "x86/time.h"
 
@@ -189,10 +191,24 @@ static void idle(uint64_t next_ns)
     this_cpu()->idle_ns += time_now_ns() - from;
 }
 
+/* The operator asked for the end, and has been answered. */
+_Noreturn static void leave(void)
+{
+    for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
+        if (vm_at(place) != NULL) {
+            vm_destroy(vm_at(place));
+        }
+    }
+    machine_leave((uint8_t)mgmt_shutdown_status());
+}
+
 _Noreturn void run_forever(void)
 {
     struct percpu *cpu = this_cpu();
     for (;;) {
+        if (mgmt_shutdown_status() >= 0 && !steward_runnable()) {
+            leave();
+        }
         const uint64_t now = time_now_ns();
         const uint64_t next = run_timers(now);
         struct sched_entity *e = sched_pick();

@@ -96,6 +96,7 @@ void boot_start(bool multiboot2, uint32_t info)
     serial_start();
     log_cpu();
     log_memory();
+    log_line("tithe: core up %lu us after its first instruction", time_now_ns() / 1000);
 #ifdef TITHE_DEBUG
     selftest();
 #endif

@@ -212,6 +212,24 @@ static void test_ring3(void)
     CHECK(space.pages == 0 && before.free == after.free);
 }
 
+/* Sends back what comes over the serial line, up to and including the first EOT. */
+static _Noreturn void echo(void)
+{
+    uint8_t bytes[64];
+    uint64_t total = 0;
+    size_t n = 0;
+
+    log_line("self-test: echo");
+    do {
+        while (!serial_rx_pending()) cpu_idle();
+        n = serial_rx(bytes, sizeof bytes);
+        serial_tx_frame(bytes, n);
+        total += n;
+    } while (n == 0 || bytes[n - 1] != '\x04');
+    log_line("self-test: %lu bytes, %lu lost", total, serial_rx_dropped());
+    machine_leave(0);
+}
+
 static _Noreturn void panic_test(const char *how)
 {
     if (strcmp(how, "fault") == 0) (void)*(volatile uint64_t *)(uintptr_t)boot_stacks;
@@ -227,7 +245,8 @@ void selftest(void)
     char how[8];
 
     if (boot_option("panic-test", how, sizeof how)) panic_test(how);
-    if (!boot_flag("self-test")) return;
+    if (!boot_option("self-test", how, sizeof how)) return;
+    if (strcmp(how, "echo") == 0) echo();
     test_tables();
     test_timer();
     test_ring3();

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Debug builds: `self-test` on the command line makes the core try its ring 3, timer and FPU switch and
- * leave; `panic-test` makes it panic, `panic-test=fault` by an exception.
+ * Debug builds only, by words on the command line: `self-test` tries protection, ring 3, timer and FPU
+ * switch, says "self-test: passed" and leaves; `self-test=echo` sends back what comes over the serial line,
+ * until an EOT; `panic-test` panics, `panic-test=fault` by a page fault, `panic-test=stack` by an overflow of
+ * the stack.
  */
 #ifndef TITHE_BOOT_SELFTEST_H
 #define TITHE_BOOT_SELFTEST_H

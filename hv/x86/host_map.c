@@ -60,6 +60,7 @@ void host_map_cpu_init(void)
     if (seven.ebx & 1u << 20) cr4 |= CR4_SMAP;
     if (seven.ecx & 1u << 2) cr4 |= CR4_UMIP;
     this_cpu()->core_cr3 = host_pt.root;
+    wrmsr(MSR_PAT, PAT_RESET); /* firmware may have had other ideas; pt_format_host counts on these */
     write_cr3(host_pt.root);
     write_cr4(cr4);
 }

@@ -31,6 +31,8 @@
 #define APIC_BASE_ENABLE  (1ull << 11)
 #define APIC_BASE_ADDRESS 0x000ffffffffff000ull
 
+#define PAT_RESET 0x0007040600070406ull /* entries 0 and 4 write-back, 3 and 7 uncached */
+
 #define EFER_SCE  (1ull << 0)
 #define EFER_LME  (1ull << 8)
 #define EFER_LMA  (1ull << 10)

@@ -22,7 +22,8 @@
 #define PIT_GATE     0x61 /* bit 0: gate of channel 2, bit 1: speaker, bit 5: its output */
 #define PM_TIMER_HZ  3579545ull
 
-#define TRIES      3u
+#define TRIES      5u
+#define AGREEMENT  50000u   /* within 20 ppm */
 #define SPAN_TICKS 29830ull /* of the PIT: 25 ms */
 
 struct scale {
@@ -154,18 +155,17 @@ static bool sample_pm_timer(struct sample *out)
     return s.tsc != 0;
 }
 
-/* The shortest of several tries: whatever disturbs makes one longer. */
+/* The shortest of several tries, for whatever disturbs makes one longer; two that agree are enough. */
 static bool sample_best(bool (*take)(struct sample *), struct sample *best)
 {
-    bool any = false;
-
     for (unsigned i = 0; i < TRIES; i++) {
         struct sample s;
-        if (!take(&s)) return any;
-        if (!any || s.tsc < best->tsc) *best = s;
-        any = true;
+        if (!take(&s)) return i > 0;
+        uint64_t off = i == 0 ? s.tsc : s.tsc > best->tsc ? s.tsc - best->tsc : best->tsc - s.tsc;
+        if (i == 0 || s.tsc < best->tsc) *best = s;
+        if (off < best->tsc / AGREEMENT) break;
     }
-    return any;
+    return true;
 }
 
 static uint64_t per_second(uint64_t ticks, uint64_t span_ns)

@@ -18,8 +18,10 @@
 #include "linuxguest.h"
 #include "prompt.h"
 #include "size.h"
+#include "topfeed.h"
 
-#define WORDS_MAX 64
+#define WORDS_MAX  64
+#define SHOW_WIDTH 120
 
 static struct exp *self(lua_State *L)
 {
@@ -292,6 +294,22 @@ static int f_screen(lua_State *L)
     return 1;
 }
 
+/* tithe.show(): prints a snapshot as `tithe top` does, with rates since the last one shown. */
+static int f_show(lua_State *L)
+{
+    static struct topfeed feed; /* large; there is one script in a process */
+    static struct topview view = {.width = SHOW_WIDTH};
+    struct error e;
+
+    feed.client = connected(L);
+    view.event_count = 0;
+    if (topfeed_take(&feed, &view, &e) != STATUS_OK) return exp_raise(L, &e);
+    topview_write(&view, topfeed_now(&feed), topfeed_before(&feed), stdout);
+    putchar('\n');
+    fflush(stdout);
+    return 0;
+}
+
 /* tithe.prompt() -> "top" or "quit" */
 static int f_prompt(lua_State *L)
 {
@@ -316,6 +334,7 @@ void exp_open(lua_State *L, struct exp *x)
         {"sleep_host", f_sleep_host},
         {"host_now", f_host_now},
         {"is_terminal", f_is_terminal},
+        {"show", f_show},
         {"screen", f_screen},
         {"prompt", f_prompt},
         {NULL, NULL},

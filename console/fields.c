@@ -25,9 +25,12 @@ double field_number(const cbor_item_t *map, const char *key)
 
 bool field_bool(const cbor_item_t *map, const char *key)
 {
+    const cbor_item_t *item = cborx_get(map, key);
     bool value;
 
-    return cborx_bool(cborx_get(map, key), &value) && value;
+    /* libcbor does not let one ask a float whether it is a boolean, and who knows what a peer sends. */
+    if (item == NULL || !cbor_isa_float_ctrl(item) || !cbor_float_ctrl_is_ctrl(item)) return false;
+    return cborx_bool(item, &value) && value;
 }
 
 const char *field_text(const cbor_item_t *map, const char *key)

@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: MIT
+-- luacheck: globals tithe
 -- The verbs of tithe as functions, for experiments. Every error is a table with status, code, thing, reason and mend
 -- (tostring() of it is readable); let it through and `tithe exp run` prints it and ends with its status.
 

@@ -54,6 +54,14 @@ static uint32_t scratch_number(void)
     return page == PAGE_NONE ? UNUSED_LOW_PAGE / PAGE_BYTES : page_address(page) / PAGE_BYTES;
 }
 
+// The address of a scratch page full of `word`.
+static uint32_t scratch_of(uint32_t word)
+{
+    uint32_t page = scratch_number() * PAGE_BYTES;
+    for (uint32_t i = 0; i < PAGE_BYTES / 4; i++) mmio_write32(page + 4 * i, word);
+    return page;
+}
+
 // Uses pages that it gave away. A guest's loss only: it finds zeros.
 static void act_touch(void)
 {
@@ -126,12 +134,13 @@ static void act_length(void)
     }
 }
 
+// Not the local APIC: QEMU reads it as if it were memory, and finds in it the number of a page.
 static void act_address(void)
 {
     const uint64_t addresses[] = {page_address(pages_end()) - 2,
                                   page_address(pages_end()),
                                   0xD0000000,
-                                  0xFEE00000,
+                                  0xFEC00000,
                                   0xFFFFFFFE,
                                   1ULL << 40,
                                   1ULL << 52,
@@ -186,7 +195,8 @@ static void act_notify(void)
 static void act_rings(void)
 {
     static const uint32_t sizes[] = {0, 3, 16, 1024, 0x8000, 0xFFFF, 0x10000, 0xFFFFFFFF};
-    const uint32_t lows[] = {page_address(pages_end()) - 8, hostile_hole(), 0xFEE00000, 0xFFFFFFF8, 0x100001};
+    const uint32_t lows[] = {page_address(pages_end()) - 8, hostile_hole(), 0xFEE00000, 0xFFFFFFF8,
+                             scratch_of(0xFFFFFFFF) + 1};
     for (uint32_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         for (uint32_t a = 0; a < sizeof lows / sizeof *lows; a++) {
             virtio_write(&balloon.virtio, VIRTIO_STATUS, 0);

@@ -19,11 +19,11 @@ local params = policy.params
 
 function policy.tick(host, vms)
     local movable, budget = share.movable(vms, share.budget(host, params.free_percent))
-    local claims = {}
-    for i, vm in ipairs(movable) do
-        claims[i] = { weight = 1, min = share.floor(vm), max = vm.max_pages }
+    local ones, mins, maxs = {}, {}, {}
+    for i = 1, #movable do
+        ones[i], mins[i], maxs[i] = 1, share.floor(movable[i]), movable[i].max_pages
     end
-    return share.approach(host, movable, share.divide(budget, claims), budget, params)
+    return share.approach(host, movable, share.divide(budget, ones, mins, maxs), budget, params)
 end
 
 policy.event = policy.tick

@@ -31,41 +31,39 @@ local params = policy.params
 local needs = {} -- VM id -> pages, smoothed
 
 -- The pages a VM seems to need. A guest that tells nothing (yet) may need all of it.
-local function need(vm)
-    local guest = vm.guest
-    if not (guest and guest.total_pages and guest.available_pages) then return vm.max_pages end
+local function need(vm, floor)
+    local guest, max = vm.guest, vm.max_pages
+    if not (guest and guest.total_pages and guest.available_pages) then return max end
     local used = guest.total_pages - guest.available_pages
-    local now = used * (100 + params.headroom_percent) / 100
-    local before = needs[vm.id]
-    if before and now < before then now = before + (now - before) * params.fall end
+    local now, before = used * (100 + params.headroom_percent) // 100, needs[vm.id]
+    if before and now < before then now = before + (now - before) * params.fall // 1 end
     needs[vm.id] = now
-    return tithe.clamp(now // 1 | 0, share.floor(vm), vm.max_pages)
-end
-
-local function forget_gone(vms)
-    local here = {}
-    for _, vm in ipairs(vms) do here[vm.id] = true end
-    for id in pairs(needs) do
-        if not here[id] then needs[id] = nil end
-    end
+    return now < floor and floor or now > max and max or now | 0
 end
 
 function policy.tick(host, vms)
-    forget_gone(vms)
     local movable, budget = share.movable(vms, share.budget(host, params.free_percent))
-    local claims, needed = {}, 0
-    for i, vm in ipairs(movable) do
-        claims[i] = { weight = vm.shares, min = share.floor(vm), max = need(vm) }
-        needed = needed + claims[i].max
+    local weights, mins, maxs, wants, wanted = {}, {}, {}, {}, 0
+    for i = 1, #movable do
+        local vm = movable[i]
+        weights[i], mins[i], maxs[i] = vm.shares, share.floor(vm), vm.max_pages
+        wants[i] = need(vm, mins[i])
+        wanted = wanted + wants[i]
     end
-    if needed < budget then -- enough for all: a second helping, up to max
-        for i, vm in ipairs(movable) do claims[i].min, claims[i].max = claims[i].max, vm.max_pages end
+    local goals
+    if wanted > budget then
+        goals = share.divide(budget, weights, mins, wants)
+    else -- enough for all: a second helping, up to max
+        goals = share.divide(budget, weights, wants, maxs)
     end
-    return share.approach(host, movable, share.divide(budget, claims), budget, params)
+    return share.approach(host, movable, goals, budget, params)
 end
 
 -- A VM came, went, or was changed: do not wait for the next tick.
-policy.event = policy.tick
+function policy.event(host, vms, event)
+    if event.kind == "vm-destroyed" then needs[event.vm] = nil end
+    return policy.tick(host, vms)
+end
 
 function policy.admit(host, vm, vms)
     return share.admit(vm, vms, share.budget(host, params.free_percent))

@@ -8,68 +8,60 @@ local share = {}
 -- max. What a claim cannot take, or has to be given beyond its due, is shared out among the others, again by weight:
 -- water finding its level.
 --
---   claims   list of { weight = number above 0, min = pages, max = pages }
---   returns  list of pages in the same order. They add up to `total` exactly, unless all minimums add up to more
---            (then everyone gets the minimum) or all maximums to less (then everyone gets the maximum).
+--   weights, mins, maxs   lists, one entry for each claim; weights are above 0
+--   returns               the list of shares. They add up to `total` exactly, unless all mins add up to more (then
+--                         everyone gets the min) or all maxs to less (then everyone gets the max).
 --
--- This is how CSS resolves flexible lengths (CSS Flexible Box Layout 9.7): freeze those that violate a bound, on the
--- side where the violations are larger in sum, and divide again among the rest. At least one is frozen in each
--- round, and two or three rounds are usual.
-function share.divide(total, claims)
-    local n = #claims
-    local result, weights, mins, maxs, free = {}, {}, {}, {}, {}
+-- This is how CSS resolves flexible lengths (CSS Flexible Box Layout 9.7): settle those that violate a bound, on the
+-- side where the violations are larger in sum, and divide again among the rest. Every round settles one at least;
+-- two or three rounds are usual.
+function share.divide(total, weights, mins, maxs)
+    local result, n, left, weight = {}, #weights, total, 0
     for i = 1, n do
-        local c = claims[i]
-        weights[i], mins[i], maxs[i], free[i] = c.weight, c.min, c.max, i
+        result[i] = false
+        weight = weight + weights[i]
     end
-    while #free > 0 do
-        local weight, left = 0, total
-        for i = 1, n do left = left - (result[i] or 0) end
-        for k = 1, #free do weight = weight + weights[free[k]] end
-        local level, violation = left / weight, 0
-        for k = 1, #free do
-            local i = free[k]
-            local due = level * weights[i]
-            if due < mins[i] then
-                violation = violation + mins[i] - due
-            elseif due > maxs[i] then
-                violation = violation + maxs[i] - due
+    while weight > 0 do
+        local level, lack, excess = left / weight, 0, 0
+        for i = 1, n do
+            if not result[i] then
+                local due, min, max = level * weights[i], mins[i], maxs[i]
+                if due < min then
+                    lack = lack + min - due
+                elseif due > max then
+                    excess = excess + due - max
+                end
             end
         end
-        local still = {}
-        for k = 1, #free do
-            local i = free[k]
-            local due = level * weights[i]
-            if violation > 0 and due < mins[i] then
-                result[i] = mins[i]
-            elseif violation < 0 and due > maxs[i] then
-                result[i] = maxs[i]
-            else
-                still[#still + 1] = i
+        if lack == excess then break end
+        for i = 1, n do
+            if not result[i] then
+                local due, min, max = level * weights[i], mins[i], maxs[i]
+                local settled = lack > excess and due < min and min or excess > lack and due > max and max
+                if settled then
+                    result[i], left, weight = settled, left - settled, weight - weights[i]
+                end
             end
         end
-        if #still == #free then -- nobody is out of bounds, or what some lack is what others have too much
-            for k = 1, #free do
-                local i = free[k]
-                local due = level * weights[i]
-                if due < mins[i] then due = mins[i] elseif due > maxs[i] then due = maxs[i] end
-                result[i] = due // 1 | 0
-            end
-            break
-        end
-        free = still
     end
-    -- Whole pages: what rounding left over goes out page by page, first come first served.
-    local left = total
-    for i = 1, n do left = left - result[i] end
-    local i, idle = 1, 0
-    while left > 0 and idle < n do
-        if result[i] < maxs[i] then
-            result[i], left, idle = result[i] + 1, left - 1, 0
-        else
-            idle = idle + 1
+    -- The rest are within their bounds, or what some lack is just what others have too much.
+    local level = left / weight
+    for i = 1, n do
+        if not result[i] then
+            local due, min, max = level * weights[i], mins[i], maxs[i]
+            result[i] = (due < min and min or due > max and max or due) // 1 | 0
+            left = left - result[i]
         end
-        i = i % n + 1
+    end
+    -- Rounding down has left less than a page for each: first come, first served.
+    while left > 0 do
+        local before = left
+        for i = 1, n do
+            if left > 0 and result[i] < maxs[i] then
+                result[i], left = result[i] + 1, left - 1
+            end
+        end
+        if left == before then break end -- all have their max
     end
     return result
 end
@@ -91,7 +83,8 @@ end
 -- The VMs that a plan may move, and the pages that remain for them once the held ones have theirs.
 function share.movable(vms, budget)
     local free, left = {}, budget
-    for _, vm in ipairs(vms) do
+    for i = 1, #vms do
+        local vm = vms[i]
         if vm.held then
             left = left - vm.target_pages
         else
@@ -103,38 +96,40 @@ end
 
 -- From goals to a plan that goes some of the way.
 --
---   vms     the movable VMs; goals: pages for each, in the same order, all within min and max
---   budget  pages for all of them together
---   options step_percent: how much of its size a VM's target moves in one tick at most
---           ignore_percent: changes smaller than this part of its size are left alone
+--   vms      the movable VMs
+--   goals    pages for each of them, in the same order, within min and max
+--   budget   pages for all of them together
+--   options  step_percent: how much of its size a VM's target moves in one tick at most
+--            ignore_percent: changes smaller than this part of its size are left alone
 --
 -- Who gives, gives first; who gets, gets no more than there is, in proportion to what each lacks. While targets add
 -- up to more than the budget, giving is not slowed down: the machine would run out of memory meanwhile.
 function share.approach(host, vms, goals, budget, options)
-    local promised = 0
-    for i = 1, #vms do promised = promised + vms[i].target_pages end
-    local over, plan, takers = promised > budget, {}, {}
-    for i = 1, #vms do
-        local vm = vms[i]
-        local now, goal = vm.target_pages, goals[i]
-        local step = vm.size_pages * options.step_percent // 100 | 0
-        local ignore = vm.size_pages * options.ignore_percent // 100 | 0
-        if now - goal > ignore or (over and now > goal) then
-            if not over and now - goal > step then goal = now - step end
-            promised = promised - (now - goal)
-            plan[#plan + 1] = { verb = "balloon", vm = vm.id, size_pages = goal }
-        elseif goal - now > ignore then
-            local more = goal - now < step and goal - now or step
-            takers[#takers + 1] = { vm = vm, weight = more, min = 0, max = more }
+    local n, spare = #vms, budget
+    for i = 1, n do spare = spare - vms[i].target_pages end
+    local over, plan = spare < 0, {}
+    local takers, wants, zeros = {}, {}, {}
+    local step_percent, ignore_percent = options.step_percent, options.ignore_percent
+    for i = 1, n do
+        local vm, goal = vms[i], goals[i]
+        local more, size = goal - vm.target_pages, vm.size_pages
+        local step, ignore = size * step_percent // 100 | 0, size * ignore_percent // 100
+        if more < 0 and (over or -more > ignore) then
+            if not over and -more > step then more = -step end
+            spare = spare - more
+            plan[#plan + 1] = { verb = "balloon", vm = vm.id, size_pages = vm.target_pages + more }
+        elseif more > ignore then
+            local k = #takers + 1
+            takers[k], wants[k], zeros[k] = vm, more < step and more or step, 0
         end
     end
-    local spare = math.min(budget - promised, host.free_pages - host.reserve_pages)
+    spare = math.min(spare, host.free_pages - host.reserve_pages) -- and no more than is there already
     if spare > 0 and #takers > 0 then
-        local given = share.divide(spare, takers)
-        for i = 1, #takers do
-            local vm = takers[i].vm
-            if given[i] > 0 then
-                plan[#plan + 1] = { verb = "balloon", vm = vm.id, size_pages = vm.target_pages + given[i] }
+        local given = share.divide(spare, wants, zeros, wants)
+        for k = 1, #takers do
+            local vm = takers[k]
+            if given[k] > 0 then
+                plan[#plan + 1] = { verb = "balloon", vm = vm.id, size_pages = vm.target_pages + given[k] }
             end
         end
     end
@@ -144,7 +139,7 @@ end
 -- For admit(): whether the guaranteed memory of all VMs still fits with this one, or why not.
 function share.admit(vm, vms, budget)
     local promised = vm.min_pages
-    for _, other in ipairs(vms) do promised = promised + other.min_pages end
+    for i = 1, #vms do promised = promised + vms[i].min_pages end
     if promised <= budget then return true end
     return false, ("the minimums of all VMs would be %s, and there are %s for guests: lower its minimum by %s"):format(
         tithe.text(promised), tithe.text(budget), tithe.text(promised - budget))

@@ -19,30 +19,36 @@ static void note_line(struct script *s, int line)
              line, s->phase);
 }
 
+void budget_note(lua_State *L)
+{
+    struct script *s = script_of(L);
+    note_line(s, script_line(L, s->phase_line));
+}
+
 /* Past the budget this raises at every instruction, so that a pcall() in the
  * script catches the error only to meet it again outside. */
 static void on_count(lua_State *L, lua_Debug *ar)
 {
     struct script *s = script_of(L);
-    lua_getinfo(L, "Sl", ar);
-    note_line(s, ar->currentline);
+    (void)ar;
+    budget_note(L);
     if (s->spent <= SCRIPT_SOFT_BUDGET) s->spent += SCRIPT_HOOK_EVERY;
     if (s->spent <= SCRIPT_SOFT_BUDGET) return;
     lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-    lua_pushfstring(L, "%s:%d: more than %d instructions in %s; is there a loop that does not end?",
-                    ar->short_src, ar->currentline, (int)SCRIPT_SOFT_BUDGET, s->phase);
+    lua_pushfstring(L, "%s.lua:%d: more than %d instructions in %s; is there a loop that does not end?",
+                    s->name, script_line(L, s->phase_line), (int)SCRIPT_SOFT_BUDGET, s->phase);
     lua_error(L);
 }
 
-void budget_start(struct script *s, const char *phase)
+void budget_start(struct script *s, const char *phase, int line)
 {
     s->phase = phase;
+    s->phase_line = line;
     s->spent = 0;
     s->prints = 0;
-    s->starved_line = 0;
+    s->starved_line = line;
     s->why[0] = 0;
-    snprintf(s->machine->note->where, sizeof s->machine->note->where, "%s %s.lua in %s", role(s), s->name,
-             phase);
+    note_line(s, line);
     s->machine->phase(TITHE_PHASE_POLICY);
     lua_sethook(s->L, on_count, LUA_MASKCOUNT, SCRIPT_HOOK_EVERY);
 }
@@ -67,8 +73,7 @@ void *budget_alloc(void *script, void *block, size_t old_bytes, size_t new_bytes
     if (new_bytes <= SCRIPT_MAX_BYTES - (s->used_bytes - old_bytes)) got = realloc(block, new_bytes);
     if (got == NULL) {
         /* Lua collects garbage and tries again; if that fails, the message it makes has no line. */
-        char position[LUA_IDSIZE + 16];
-        if (s->L != NULL) script_position(s->L, position, sizeof position, &s->starved_line);
+        if (s->L != NULL) s->starved_line = script_line(s->L, s->starved_line);
         return NULL;
     }
     s->used_bytes += new_bytes - old_bytes;

@@ -11,9 +11,9 @@
 
 /* Lines of the standard library's base that stay. Gone: load, loadfile, dofile,
  * collectgarbage, warn. coroutine is not opened: hooks are per coroutine. */
-static const char *const base_kept[] = {"assert",   "error",    "getmetatable", "ipairs", "next",    "pairs",
-                                        "pcall",    "rawequal", "rawget",       "rawlen", "rawset",  "select",
-                                        "tonumber", "tostring", "type",         "xpcall", "_VERSION"};
+static const char *const base_kept[] = {"assert",   "error",    "getmetatable", "ipairs",  "next",   "pairs",
+                                        "pcall",    "rawequal", "rawget",       "rawlen",  "rawset", "select",
+                                        "tonumber", "tostring", "type",         "_VERSION"};
 
 /* Embedded at build time from policy-lua/lib (steward.mk). */
 struct lua_file {
@@ -39,6 +39,17 @@ static int safe_setmetatable(lua_State *L)
     return 1;
 }
 
+/* Calls the function it wraps, after noting the script's line: for what may run long inside C, where no hook
+ * is called, so that a death of the steward there can be told with a line. */
+static int noted(lua_State *L)
+{
+    budget_note(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
 /* string.rep of nothing, a billion times, would loop in C without end. */
 static int safe_rep(lua_State *L)
 {
@@ -46,13 +57,8 @@ static int safe_rep(lua_State *L)
     luaL_checklstring(L, 1, &text_bytes);
     luaL_checkinteger(L, 2);
     luaL_optlstring(L, 3, "", &separator_bytes);
-    if (text_bytes + separator_bytes == 0) {
-        lua_pushliteral(L, "");
-        return 1;
-    }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
+    if (text_bytes + separator_bytes != 0) return noted(L);
+    lua_pushliteral(L, "");
     return 1;
 }
 
@@ -63,10 +69,7 @@ static int safe_move(lua_State *L)
     if (last > first && (lua_Unsigned)last - (lua_Unsigned)first > SCRIPT_MAX_BYTES) {
         return luaL_error(L, "table.move of more elements than a policy can have");
     }
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
-    return 1;
+    return noted(L);
 }
 
 static void say(lua_State *L, const char *text, size_t bytes)
@@ -138,6 +141,10 @@ static void open_string(lua_State *L)
     lua_call(L, 0, 1);
     drop(L, "dump");
     wrap(L, "rep", safe_rep);
+    wrap(L, "find", noted);
+    wrap(L, "match", noted);
+    wrap(L, "gmatch", noted);
+    wrap(L, "gsub", noted);
     lua_pushliteral(L, "");
     lua_getmetatable(L, -1);
     lua_pushliteral(L, "strings keep their metatable");
@@ -159,8 +166,8 @@ static void open_math(lua_State *L)
 static void open_library(lua_State *L)
 {
     for (const struct lua_file *f = lua_library; f->name != NULL; f++) {
-        char chunk[64] = "=";
-        strncat(chunk, f->name, sizeof chunk - 2);
+        char chunk[64] = "=tithe.";
+        strncat(chunk, f->name, sizeof chunk - 8);
         if (luaL_loadbufferx(L, f->text, f->bytes, chunk, "t") != LUA_OK) lua_error(L);
         lua_call(L, 0, 1);
         lua_setfield(L, -2, f->name);
@@ -175,6 +182,8 @@ void sandbox_open(lua_State *L, bool test_mode)
     lua_pushcfunction(L, luaopen_table);
     lua_call(L, 0, 1);
     wrap(L, "move", safe_move);
+    wrap(L, "sort", noted);
+    wrap(L, "concat", noted);
     lua_setfield(L, -2, "table");
     open_math(L);
     lua_setfield(L, -2, "math");

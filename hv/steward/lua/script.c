@@ -21,44 +21,49 @@ struct script *script_of(lua_State *L)
     return *(struct script **)lua_getextraspace(L);
 }
 
-bool script_position(lua_State *L, char *out, size_t out_bytes, int *line)
+/* The chunk name that makes messages read "name.lua:12:". */
+static void chunk_name(const struct script *s, char out[TITHE_NAME_MAX + 8])
+{
+    snprintf(out, TITHE_NAME_MAX + 8, "@%s.lua", s->name);
+}
+
+int script_line(lua_State *L, int otherwise)
 {
     lua_Debug ar;
+    char chunk[TITHE_NAME_MAX + 8];
+    chunk_name(script_of(L), chunk);
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline <= 0) continue;
-        snprintf(out, out_bytes, "%s:%d", ar.short_src, ar.currentline);
-        *line = ar.currentline;
-        return true;
+        if (ar.currentline > 0 && strcmp(ar.source, chunk) == 0) return ar.currentline;
     }
-    return false;
+    return otherwise;
 }
 
 /* Writes the reason down where no memory is needed for it. */
 static int on_error(lua_State *L)
 {
     struct script *s = script_of(L);
-    char position[LUA_IDSIZE + 16] = "", type_text[64];
-    int line;
+    char type_text[64], prefix[TITHE_NAME_MAX + 8];
+    int line = script_line(L, s->phase_line);
     const char *text = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : type_text;
     snprintf(type_text, sizeof type_text, "raised a %s where text was due", luaL_typename(L, 1));
-    char prefix[TITHE_NAME_MAX + 8];
-    snprintf(prefix, sizeof prefix, "%s.lua", s->name);
-    bool placed = strncmp(text, prefix, strlen(prefix)) == 0;
-    if (placed || !script_position(L, position, sizeof position, &line)) {
-        snprintf(s->why, sizeof s->why, "%s%s%s", placed ? "" : prefix, placed ? "" : ": ", text);
+    snprintf(prefix, sizeof prefix, "%s.lua:", s->name);
+    if (strncmp(text, prefix, strlen(prefix)) == 0) {
+        snprintf(s->why, sizeof s->why, "%s", text);
+    } else if (line != 0) {
+        snprintf(s->why, sizeof s->why, "%s%d: %s", prefix, line, text);
     } else {
-        snprintf(s->why, sizeof s->why, "%s: %s", position, text);
+        snprintf(s->why, sizeof s->why, "%s %s", prefix, text);
     }
     return 1;
 }
 
 /* Runs f(argument) under the budget. False with s->why when it raised. */
-static bool run(struct script *s, const char *phase, lua_CFunction f, void *argument)
+static bool run(struct script *s, const char *phase, int line, lua_CFunction f, void *argument)
 {
     lua_State *L = s->L;
     lua_settop(L, 0);
-    budget_start(s, phase);
+    budget_start(s, phase, line);
     lua_pushcfunction(L, on_error);
     lua_pushcfunction(L, f);
     lua_pushlightuserdata(L, argument);
@@ -91,16 +96,23 @@ struct source {
     bool test_mode;
 };
 
-static bool optional_function(struct script *s, const char *name)
+/* Where a function of the policy's begins; 0: there is none, or it is not Lua. */
+static int optional_function(struct script *s, const char *name, bool *there)
 {
+    lua_Debug ar = {.linedefined = 0};
     script_policy_field(s, name);
     int type = lua_type(s->L, -1);
-    lua_pop(s->L, 1);
+    if (type == LUA_TFUNCTION) {
+        lua_getinfo(s->L, ">S", &ar);
+    } else {
+        lua_pop(s->L, 1);
+    }
     if (type != LUA_TFUNCTION && type != LUA_TNIL) {
         luaL_error(s->L, "%s.lua: '%s' is a %s where a function was due", s->name, name,
                    lua_typename(s->L, type));
     }
-    return type == LUA_TFUNCTION;
+    *there = type == LUA_TFUNCTION;
+    return ar.linedefined > 0 ? ar.linedefined : 0;
 }
 
 static uint32_t optional_number(struct script *s, const char *name, uint32_t otherwise)
@@ -158,12 +170,13 @@ static void check_policy(struct script *s)
         luaL_error(L, "%s.lua: the policy's table has no 'name' that is text", s->name);
     snprintf(s->title, sizeof s->title, "%s", lua_tostring(L, -1));
     lua_settop(L, 1);
-    if (!optional_function(s, "tick"))
-        luaL_error(L, "%s.lua: the policy's table has no function 'tick'", s->name);
-    s->has_admit = optional_function(s, "admit");
-    s->has_event = optional_function(s, "event");
-    s->has_save = optional_function(s, "save");
-    s->has_restore = optional_function(s, "restore");
+    bool has_tick;
+    s->tick_line = optional_function(s, "tick", &has_tick);
+    if (!has_tick) luaL_error(L, "%s.lua: the policy's table has no function 'tick'", s->name);
+    s->admit_line = optional_function(s, "admit", &s->has_admit);
+    s->event_line = optional_function(s, "event", &s->has_event);
+    s->save_line = optional_function(s, "save", &s->has_save);
+    s->restore_line = optional_function(s, "restore", &s->has_restore);
     s->trial_ticks = optional_number(s, "trial_ticks", DEFAULT_TRIAL_TICKS);
     s->error_limit = optional_number(s, "error_limit", DEFAULT_ERROR_LIMIT);
     check_params(s);
@@ -175,7 +188,7 @@ static int do_load(lua_State *L)
     const struct source *source = lua_touserdata(L, 1);
     sandbox_open(L, source->test_mode);
     char chunk[TITHE_NAME_MAX + 8];
-    snprintf(chunk, sizeof chunk, "@%s.lua", s->name);
+    chunk_name(s, chunk);
     /* "t": text only. Bytecode can crash the interpreter at will. */
     if (luaL_loadbufferx(L, source->text, source->bytes, chunk, "t") != LUA_OK) return lua_error(L);
     lua_call(L, 0, 1);
@@ -209,7 +222,7 @@ struct script *script_load(const struct machine *machine, const char *name, cons
     }
     *(struct script **)lua_getextraspace(s->L) = s;
     struct source from = {source, source_bytes, machine->snapshot->test_mode != 0};
-    if (!run(s, "loading", do_load, &from)) {
+    if (!run(s, "loading", 1, do_load, &from)) {
         memcpy(why, s->why, SCRIPT_WHY_MAX);
         script_free(s);
         return NULL;
@@ -254,7 +267,7 @@ static int do_tick(lua_State *L)
 bool script_tick(struct script *s, double dt_s, struct plan *plan)
 {
     plan->count = 0;
-    return run(s, "tick", do_tick, &(struct call){.dt_s = dt_s, .plan = plan});
+    return run(s, "tick", s->tick_line, do_tick, &(struct call){.dt_s = dt_s, .plan = plan});
 }
 
 static int do_event(lua_State *L)
@@ -274,7 +287,7 @@ bool script_event(struct script *s, const char *kind, const struct tithe_event *
 {
     plan->count = 0;
     if (!s->has_event) return true;
-    return run(s, "event", do_event, &(struct call){.kind = kind, .event = e, .plan = plan});
+    return run(s, "event", s->event_line, do_event, &(struct call){.kind = kind, .event = e, .plan = plan});
 }
 
 static int do_admit(lua_State *L)
@@ -303,7 +316,7 @@ bool script_admit(struct script *s, const struct tithe_create *vm, bool *admitte
     *admitted = true;
     if (!s->has_admit) return true;
     struct call c = {.create = vm};
-    bool ran = run(s, "admit", do_admit, &c);
+    bool ran = run(s, "admit", s->admit_line, do_admit, &c);
     *admitted = ran && c.admitted;
     return ran;
 }
@@ -322,7 +335,7 @@ bool script_save(struct script *s, struct cborx_writer *w, const char *key)
 {
     if (!s->has_save) return true;
     struct cborx_mark mark = cborx_mark(w);
-    bool ran = run(s, "save", do_save, &(struct call){.writer = w, .key = key});
+    bool ran = run(s, "save", s->save_line, do_save, &(struct call){.writer = w, .key = key});
     if (!ran) cborx_rewind(w, mark);
     return ran;
 }
@@ -340,5 +353,5 @@ static int do_restore(lua_State *L)
 bool script_restore(struct script *s, const cbor_item_t *saved)
 {
     if (!s->has_restore || saved == NULL) return true;
-    return run(s, "restore", do_restore, &(struct call){.item = saved});
+    return run(s, "restore", s->restore_line, do_restore, &(struct call){.item = saved});
 }

@@ -16,8 +16,8 @@
 
 /* Of the 16 MiB arena; there may be two scripts at a time, the active one and a candidate. */
 #define SCRIPT_MAX_BYTES   (5u * 1024 * 1024)
-/* Lua VM instructions in one call. A policy for 100 VMs takes about a tenth of it. */
-#define SCRIPT_SOFT_BUDGET 200000u
+/* Lua VM instructions in one call. proportional.lua takes a sixth of it for 100 VMs. */
+#define SCRIPT_SOFT_BUDGET 300000u
 #define SCRIPT_HOOK_EVERY  1000
 #define SCRIPT_WHY_MAX     320u
 #define SCRIPT_PRINTS_MAX  32u  /* lines of one call */
@@ -37,11 +37,13 @@ struct script {
     uint32_t error_limit;      /* how many failures in a row depose it */
     bool candidate;            /* being checked; not, or not yet, in charge */
     bool has_admit, has_event, has_save, has_restore;
+    int tick_line, admit_line, event_line, save_line, restore_line; /* where they begin */
     /* Memory. */
     size_t used_bytes;
     int starved_line; /* where the last allocation was refused; 0: nowhere */
     /* The call under way. */
     const char *phase;
+    int phase_line; /* where its function begins */
     uint64_t spent; /* VM instructions, counted in steps of SCRIPT_HOOK_EVERY */
     unsigned prints;
     char why[SCRIPT_WHY_MAX];
@@ -80,10 +82,11 @@ void script_params_adopt(struct script *s, const cbor_item_t *params);
 /* ---- Between the files of this directory -------------------------------- */
 
 struct script *script_of(lua_State *L);
-void sandbox_open(lua_State *L, bool test_mode);        /* the globals a script sees */
-void tithe_module_open(lua_State *L);                   /* pushes the module */
-void test_module_open(lua_State *L);                    /* pushes tithe.test */
-void budget_start(struct script *s, const char *phase); /* counts from 0, notes the phase */
+void sandbox_open(lua_State *L, bool test_mode);                  /* the globals a script sees */
+void tithe_module_open(lua_State *L);                             /* pushes the module */
+void test_module_open(lua_State *L);                              /* pushes tithe.test */
+void budget_start(struct script *s, const char *phase, int line); /* counts from 0, notes the place */
+void budget_note(lua_State *L); /* notes the line now running, before what may not come back */
 void budget_stop(struct script *s);
 void *budget_alloc(void *script, void *block, size_t old_bytes, size_t new_bytes); /* lua_Alloc */
 void view_push_host(struct script *s); /* tables of the snapshot, filled anew */
@@ -96,7 +99,8 @@ void value_write(lua_State *L, int index, struct cborx_writer *w, const char *ke
 void value_push(lua_State *L, const cbor_item_t *item);
 void script_policy_field(struct script *s, const char *name); /* pushes a field of the policy's table */
 
-/* The first Lua function on the stack that has a current line: "name.lua:line". */
-bool script_position(lua_State *L, char *out, size_t out_bytes, int *line);
+/* The line of the policy's file that is running, or has called what is running; `otherwise` when there is
+ * none. */
+int script_line(lua_State *L, int otherwise);
 
 #endif

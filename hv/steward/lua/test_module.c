@@ -10,7 +10,7 @@
 
 static int crash(lua_State *L)
 {
-    (void)L;
+    budget_note(L);
     volatile uintptr_t nowhere = 16;
     *(volatile int *)nowhere = 1;
     return 0;
@@ -22,8 +22,11 @@ static int corrupt_heap(lua_State *L)
     enum { BLOCK_BYTES = 64, DAMAGE_BYTES = 16384 };
     char *block = malloc(BLOCK_BYTES);
     if (block == NULL) return luaL_error(L, "no memory");
-    char *volatile from = block - DAMAGE_BYTES / 2;
-    memset(from, 0x5a, DAMAGE_BYTES);
+    budget_note(L);
+    char *volatile objects = (char *)(uintptr_t)lua_topointer(L, LUA_REGISTRYINDEX);
+    char *volatile records = block + BLOCK_BYTES;
+    memset(objects, 0x5a, DAMAGE_BYTES / 4);
+    memset(records, 0x5a, DAMAGE_BYTES);
     free(block);
     return 0;
 }
@@ -31,7 +34,7 @@ static int corrupt_heap(lua_State *L)
 /* A loop in C, where no hook is called. */
 static int spin(lua_State *L)
 {
-    (void)L;
+    budget_note(L);
     for (volatile unsigned i = 0;; i++) {
     }
     return 0;
@@ -39,7 +42,7 @@ static int spin(lua_State *L)
 
 static int call_abort(lua_State *L)
 {
-    (void)L;
+    budget_note(L);
     abort();
 }
 
@@ -54,6 +57,7 @@ static int eat(volatile char *outer)
 static int eat_stack(lua_State *L)
 {
     volatile char first[1] = {0};
+    budget_note(L);
     lua_pushinteger(L, eat(first));
     return 1;
 }

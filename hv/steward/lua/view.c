@@ -30,19 +30,6 @@ static void set_boolean(lua_State *L, const char *name, bool value)
     lua_setfield(L, -2, name);
 }
 
-static void fill(lua_State *L, const struct field *fields, size_t count, const void *from)
-{
-    for (size_t i = 0; i < count; i++) {
-        uint64_t value = field_value(&fields[i], from);
-        if (value == UINT64_MAX) {
-            lua_pushnil(L); /* the guest never told */
-            lua_setfield(L, -2, fields[i].name);
-        } else {
-            set_integer(L, fields[i].name, value);
-        }
-    }
-}
-
 /* Pushes the table kept under a registry key, made at the first use. A script may
  * have hung a metatable on it, which must not be called from here. */
 static void push_kept(lua_State *L, const void *key, int fields)
@@ -62,13 +49,36 @@ void view_push_host(struct script *s)
     lua_State *L = s->L;
     const struct tithe_snapshot *snap = s->machine->snapshot;
     push_kept(L, &host_key, (int)host_field_count + 2);
-    fill(L, host_fields, host_field_count, snap);
+    for (size_t i = 0; i < host_field_count; i++) {
+        set_integer(L, host_fields[i].name, field_value(&host_fields[i], snap));
+    }
     set_text(L, "vendor", snap->vendor);
     set_text(L, "machine", snap->machine);
 }
 
+/* With many VMs, finding the same names again and again would be most of the cost: they are put on the
+ * stack once, in order, from `keys` up. */
+static void push_names(lua_State *L, const struct field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++) lua_pushstring(L, fields[i].name);
+}
+
+static void fill_by_keys(lua_State *L, int keys, const struct field *fields, size_t count, const void *from)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value = field_value(&fields[i], from);
+        lua_pushvalue(L, keys + (int)i);
+        if (value == UINT64_MAX) {
+            lua_pushnil(L); /* the guest never told */
+        } else {
+            lua_pushinteger(L, value > LUA_MAXINTEGER ? LUA_MAXINTEGER : (lua_Integer)value);
+        }
+        lua_rawset(L, -3);
+    }
+}
+
 /* Pushes the subtable `guest` of the VM's table on top, or nil when the guest has told nothing. */
-static void fill_guest(lua_State *L, const struct tithe_guest_stats *g)
+static void fill_guest(lua_State *L, int guest_keys, const struct tithe_guest_stats *g)
 {
     if (g->updated_ns == 0) {
         lua_pushnil(L);
@@ -84,12 +94,12 @@ static void fill_guest(lua_State *L, const struct tithe_guest_stats *g)
     }
     lua_pushnil(L);
     lua_setmetatable(L, -2);
-    fill(L, guest_fields, guest_field_count, g);
+    fill_by_keys(L, guest_keys, guest_fields, guest_field_count, g);
     lua_pop(L, 1);
 }
 
 /* Returns whether the VM is new here. */
-static bool push_vm(lua_State *L, int by_id, const struct tithe_vm_snapshot *vm)
+static bool push_vm(lua_State *L, int by_id, int keys, const struct tithe_vm_snapshot *vm)
 {
     bool is_new = lua_rawgeti(L, by_id, vm->id) != LUA_TTABLE;
     if (is_new) {
@@ -100,13 +110,13 @@ static bool push_vm(lua_State *L, int by_id, const struct tithe_vm_snapshot *vm)
     }
     lua_pushnil(L);
     lua_setmetatable(L, -2);
-    fill(L, vm_fields, vm_field_count, vm);
+    fill_by_keys(L, keys, vm_fields, vm_field_count, vm);
     set_integer(L, "id", vm->id);
     set_text(L, "name", vm->name);
     set_text(L, "state", name_of_state(vm->state));
     set_boolean(L, "held", vm->held != 0);
     set_boolean(L, "balloon_driver", vm->balloon_driver != 0);
-    fill_guest(L, &vm->guest);
+    fill_guest(L, keys + (int)vm_field_count, &vm->guest);
     return is_new;
 }
 
@@ -139,11 +149,15 @@ void view_push_vms(struct script *s)
     int by_id = lua_gettop(L);
     push_kept(L, &vms_key, 0);
     int vms = lua_gettop(L);
+    luaL_checkstack(L, (int)(vm_field_count + guest_field_count) + LUA_MINSTACK, NULL);
+    int keys = vms + 1;
+    push_names(L, vm_fields, vm_field_count);
+    push_names(L, guest_fields, guest_field_count);
     lua_Integer have = 0;
     bool changed = false;
     for (uint32_t i = 0; i < snap->vm_count; i++) {
         if (snap->vm[i].state == TITHE_VM_STOPPED) continue;
-        if (push_vm(L, by_id, &snap->vm[i])) changed = true;
+        if (push_vm(L, by_id, keys, &snap->vm[i])) changed = true;
         lua_rawseti(L, vms, ++have);
     }
     while (lua_rawgeti(L, vms, ++have) != LUA_TNIL) { /* left from a longer list */
@@ -154,6 +168,7 @@ void view_push_vms(struct script *s)
     }
     lua_pop(L, 1);
     if (changed) forget_gone(L, by_id, snap);
+    lua_settop(L, vms);
     lua_remove(L, by_id);
 }
 

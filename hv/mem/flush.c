@@ -2,7 +2,7 @@
 #include "mem/flush.h"
 
 #include "lib/log.h"
-#include "mem/frame.h"
+#include "mem/frame_table.h"
 #include "mem/p2m.h"
 
 void flush_batch_check(const struct flush_batch *batch)

@@ -34,7 +34,7 @@ static struct frame *frame_at(mfn_t mfn)
     return &frame_pool.table[mfn];
 }
 
-_Noreturn static void wrong_state(const char *act, mfn_t mfn)
+void frame_wrong_state(const char *act, mfn_t mfn)
 {
     const struct frame *f = frame_at(mfn);
 
@@ -42,17 +42,23 @@ _Noreturn static void wrong_state(const char *act, mfn_t mfn)
           f->state < FRAME_STATES ? state_names[f->state] : "corrupt", f->owner);
 }
 
-static void list_push(mfn_t mfn)
+static inline void set_free(struct frame *f)
+{
+    f->state = FRAME_FREE;
+    f->marked = 0;
+    f->owner = FRAME_OWNER_CORE;
+}
+
+/* Puts a frame at the head of the free list; the caller keeps count. */
+static inline void list_push(mfn_t mfn)
 {
     struct frame *f = &frame_pool.table[mfn];
 
-    f->state = FRAME_FREE;
-    f->owner = FRAME_OWNER_CORE;
+    set_free(f);
     f->next = frame_pool.free_head;
     f->prev = FRAME_NO_LINK;
     if (f->next != FRAME_NO_LINK) frame_pool.table[f->next].prev = (uint32_t)mfn;
     frame_pool.free_head = (uint32_t)mfn;
-    frame_pool.count[FRAME_FREE]++;
 }
 
 /* Takes a free frame, wherever it is in the list, for its new use. */
@@ -60,7 +66,7 @@ static void list_take(mfn_t mfn, enum frame_state state, uint16_t owner, gfn_t g
 {
     struct frame *f = &frame_pool.table[mfn];
 
-    if (f->state != FRAME_FREE) wrong_state("allocate", mfn);
+    if (f->state != FRAME_FREE) frame_wrong_state("allocate", mfn);
     if (f->next != FRAME_NO_LINK) frame_pool.table[f->next].prev = f->prev;
     if (f->prev != FRAME_NO_LINK)
         frame_pool.table[f->prev].next = f->next;
@@ -83,14 +89,13 @@ void frames_add(mfn_t start, uint64_t count, enum frame_state state)
     lock_acquire(&frame_pool.lock);
     /* Last first, so that low frames are handed out first and runs are found at the top. */
     for (mfn_t mfn = start + count; mfn-- > start;) {
-        if (frame_pool.table[mfn].state != FRAME_ABSENT) wrong_state("add", mfn);
-        if (state == FRAME_FREE) {
+        if (frame_pool.table[mfn].state != FRAME_ABSENT) frame_wrong_state("add", mfn);
+        if (state == FRAME_FREE)
             list_push(mfn);
-        } else {
+        else
             frame_pool.table[mfn].state = FRAME_CORE;
-            frame_pool.count[FRAME_CORE]++;
-        }
     }
+    frame_pool.count[state] += count;
     lock_release(&frame_pool.lock);
 }
 
@@ -143,8 +148,9 @@ void frame_free_run(mfn_t mfn, uint64_t count)
     for (; count; mfn++, count--) {
         struct frame *f = frame_at(mfn);
         /* A guest's frame goes by frame_park: a TLB may still know it. */
-        if (f->state != FRAME_CORE && f->state != FRAME_TABLE) wrong_state("free", mfn);
+        if (f->state != FRAME_CORE && f->state != FRAME_TABLE) frame_wrong_state("free", mfn);
         frame_pool.count[f->state]--;
+        frame_pool.count[FRAME_FREE]++;
         list_push(mfn);
     }
     lock_release(&frame_pool.lock);
@@ -186,30 +192,35 @@ mfn_t frame_alloc_promised(uint16_t owner)
     return mfn;
 }
 
-void frame_park(mfn_t mfn, uint16_t owner, mfn_t *list)
+void frames_parked(uint64_t count)
 {
     lock_acquire(&frame_pool.lock);
-    struct frame *f = frame_at(mfn);
-    if (f->state != FRAME_GUEST || f->owner != owner) wrong_state("park", mfn);
-    f->state = FRAME_PARKED;
-    f->next = *list == MFN_NONE ? FRAME_NO_LINK : (uint32_t)*list;
-    *list = mfn;
-    frame_pool.count[FRAME_GUEST]--;
-    frame_pool.count[FRAME_PARKED]++;
+    frame_pool.count[FRAME_GUEST] -= count;
+    frame_pool.count[FRAME_PARKED] += count;
     lock_release(&frame_pool.lock);
 }
 
 void frames_unpark(mfn_t *list)
 {
-    if (*list == MFN_NONE) return;
+    const uint32_t first = (uint32_t)*list;
+    uint32_t last = FRAME_NO_LINK;
+    uint64_t count = 0;
+
+    if (first == FRAME_NO_LINK) return;
     lock_acquire(&frame_pool.lock);
-    for (mfn_t mfn = *list, next; mfn != FRAME_NO_LINK; mfn = next) {
-        const struct frame *f = frame_at(mfn);
-        if (f->state != FRAME_PARKED) wrong_state("unpark", mfn);
-        next = f->next;
-        frame_pool.count[FRAME_PARKED]--;
-        list_push(mfn);
+    /* The list is linked already: it goes whole in front of the free list. */
+    for (uint32_t mfn = first; mfn != FRAME_NO_LINK; mfn = frame_pool.table[mfn].next, count++) {
+        struct frame *f = frame_at(mfn);
+        if (f->state != FRAME_PARKED) frame_wrong_state("unpark", mfn);
+        set_free(f);
+        f->prev = last;
+        last = mfn;
     }
+    frame_pool.table[last].next = frame_pool.free_head;
+    if (frame_pool.free_head != FRAME_NO_LINK) frame_pool.table[frame_pool.free_head].prev = last;
+    frame_pool.free_head = first;
+    frame_pool.count[FRAME_PARKED] -= count;
+    frame_pool.count[FRAME_FREE] += count;
     lock_release(&frame_pool.lock);
     *list = MFN_NONE;
 }

@@ -13,7 +13,7 @@ enum frame_state {
     FRAME_CORE,       /* core image, frame table, steward, modules, vCPU state */
     FRAME_TABLE,      /* second-level table page; owner = VM */
     FRAME_GUEST,      /* mapped once in the owner's second-level tables, at `gfn` */
-    FRAME_PARKED,     /* unmapped, but a TLB may still know it: free after the flush */
+    FRAME_PARKED,     /* unmapped, but a TLB may still know it: free after the flush (mem/flush.h) */
 };
 
 /* Owner of frames that belong to no VM. VM ids start at 1 and fit 16 bits in the frame table
@@ -44,11 +44,6 @@ MUST_CHECK bool frames_promise(uint64_t count);
 void frames_unpromise(uint64_t count);
 /* Never fails: takes one promised frame as FRAME_TABLE of `owner`. Not zeroed: a table is filled anyway. */
 mfn_t frame_alloc_promised(uint16_t owner);
-
-/* FRAME_GUEST of `owner` -> FRAME_PARKED, in front of *list (MFN_NONE: empty); and the whole list -> free.
- * For flush batches. */
-void frame_park(mfn_t mfn, uint16_t owner, mfn_t *list);
-void frames_unpark(mfn_t *list);
 
 enum frame_state frame_state(mfn_t mfn);
 uint16_t frame_owner(mfn_t mfn);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The frame table itself: for frame.c, which changes it, and the ledger, which reads it.
+ * The frame table itself: for frame.c, for flush batches, which park frames in it, and for the ledger.
  */
 #ifndef TITHE_MEM_FRAME_TABLE_H
 #define TITHE_MEM_FRAME_TABLE_H
@@ -38,5 +38,26 @@ struct frame_pool {
     uint64_t reserve;
 };
 extern struct frame_pool frame_pool;
+
+/* Panics: frame `mfn` is not in a state in which one may `act`. */
+_Noreturn void frame_wrong_state(const char *act, mfn_t mfn);
+
+_Static_assert((uint32_t)MFN_NONE == FRAME_NO_LINK, "an empty list ends where it begins");
+
+/* FRAME_GUEST of `owner` -> FRAME_PARKED, in front of *list (MFN_NONE: empty). Needs the lock of the owner's
+ * map, not that of the frames: so the counts are behind until frames_parked tells how many it were, before
+ * the map's lock is let go. */
+static inline void frame_park(mfn_t mfn, uint16_t owner, mfn_t *list)
+{
+    if (mfn >= frame_pool.limit) frame_wrong_state("park", mfn);
+    struct frame *f = &frame_pool.table[mfn];
+    if (f->state != FRAME_GUEST || f->owner != owner) frame_wrong_state("park", mfn);
+    f->state = FRAME_PARKED;
+    f->next = (uint32_t)*list;
+    *list = mfn;
+}
+void frames_parked(uint64_t count);
+/* The whole list -> free. */
+void frames_unpark(mfn_t *list);
 
 #endif

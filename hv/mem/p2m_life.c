@@ -101,6 +101,7 @@ void p2m_reset(struct p2m *p2m)
     lock_acquire(&p2m->lock);
     pt_visit(p2m->format, p2m->root, 0, p2m->limit, &(struct pt_visitor){.entry = forget_entry},
              &(struct forget){.p2m = p2m, .batch = &batch});
+    p2m_parked(p2m, &batch, 0);
     lock_release(&p2m->lock);
     flush_discharge(&batch);
 }

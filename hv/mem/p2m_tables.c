@@ -40,11 +40,3 @@ uint64_t *p2m_split(struct p2m *p2m, gfn_t gfn)
 
     return pt_ensure(&pt, gfn, 1);
 }
-
-void p2m_park(struct p2m *p2m, uint64_t old, struct flush_batch *batch)
-{
-    frame_park(p2m_entry_mfn(p2m->format, old), p2m->owner, &batch->parked);
-    batch->count++;
-    batch->owed = true;
-    p2m->present_pages--;
-}

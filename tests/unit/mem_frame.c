@@ -34,6 +34,7 @@ static void counts_add_up(void **state)
     mfn_t list = MFN_NONE;
     const mfn_t parked = frame_alloc(FRAME_GUEST, 4, 78);
     frame_park(parked, 4, &list);
+    frames_parked(1);
     frames_counts(&c);
     assert_int_equal(c.core, 2);
     assert_int_equal(c.table, 1);
@@ -74,6 +75,7 @@ static void frames_come_zeroed(void **state)
         }
         assert_true(frame_alloc(FRAME_GUEST, 1, 0) == MFN_NONE);
         for (unsigned i = 0; i < 7; i++) frame_park(mfn[i], 1, &list);
+        frames_parked(7);
         assert_true(frame_alloc(FRAME_GUEST, 1, 0) == MFN_NONE); /* parked is not free */
         frames_unpark(&list);
     }
@@ -196,6 +198,7 @@ static void a_parked_frame_is_not_unparked_twice(void **state)
     machine(20);
     const mfn_t mfn = frame_alloc(FRAME_GUEST, 2, 5);
     frame_park(mfn, 2, &list);
+    frames_parked(1);
     mfn_t again = list;
     frames_unpark(&list);
     frames_unpark(&list); /* an empty list is fine */

@@ -157,6 +157,7 @@ static void a_page_parked_for_ever(void)
 {
     mfn_t list = MFN_NONE;
     frame_park(frame_alloc(FRAME_GUEST, 1, 700), 1, &list);
+    frames_parked(1);
 }
 static void a_free_frame_off_the_list(void)
 {

@@ -59,6 +59,8 @@ static void worst_case_of_tables(void **state)
     /* The order of ranges does not matter, nor that one lies between two others in one table. */
     const struct p2m_range mixed[] = {{10, 1}, {600, 500}, {0, 5}, {2000, 3}, {20, 480}};
     assert_int_equal(p2m_table_pages(mixed, ARRAY_LEN(mixed)), 4 + 3);
+    const struct p2m_range last_shared[] = {{600, 500}, {10, 580}};
+    assert_int_equal(p2m_table_pages(last_shared, ARRAY_LEN(last_shared)), 3 + 3);
 }
 
 static void creating_promises_and_marks(void **state)
@@ -199,6 +201,7 @@ static void ballooning_parks_flushes_and_frees_in_this_order(void **state)
             assert_int_equal(flushes.calls, 1);
             flush_discharge(&batch); /* nothing owed: no flush */
             assert_int_equal(flushes.calls, 1);
+            flushes.must_be_parked = MFN_NONE;
         }
         assert_int_equal(free_frames(), before + 2);
         assert_int_equal(p2m.ballooned_pages, 2);
@@ -252,6 +255,40 @@ static void ballooning_untouched_pages_needs_no_flush_and_no_free_frame(void **s
     }
 }
 
+static void messages_are_taken_whole(void **state)
+{
+    /* Hostile and repeated ones among them; neighbours, far ones, tables in between. */
+    static const uint32_t gfns[] = {0x100,    0x101, 0x100, 0xa5,  0x9f, UINT32_MAX,
+                                    0x100000, 0x102, 0x800, 0x3ff, 0x400};
+
+    (void)state;
+    EACH_FORMAT(f)
+    {
+        struct p2m p2m;
+        machine(100);
+        make(&p2m, *f, 5);
+        touch(&p2m, 0x101);
+        touch(&p2m, 0x400);
+        FLUSH_BATCH(batch, &p2m);
+        assert_int_equal(p2m_balloon_pages(&p2m, gfns, ARRAY_LEN(gfns), &batch), 7);
+        assert_int_equal(p2m_balloon_pages(&p2m, gfns, ARRAY_LEN(gfns), &batch), 0);
+        assert_int_equal(p2m_balloon_pages(&p2m, NULL, 0, &batch), 0);
+        assert_int_equal(batch.count, 2);
+        flush_discharge(&batch);
+        assert_int_equal(flushes.calls, 1);
+        assert_int_equal(p2m.ballooned_pages, 7);
+        assert_int_equal(type_of(&p2m, 0x3ff), P2M_BALLOONED);
+        assert_int_equal(type_of(&p2m, 0xa5), P2M_HOLE);
+        assert_ledger(&(struct p2m *){&p2m}, 1);
+        touch(&p2m, 0x102);
+        assert_int_equal(p2m_unballoon_pages(&p2m, gfns, ARRAY_LEN(gfns)), 6);
+        assert_int_equal(p2m_unballoon_pages(&p2m, gfns, ARRAY_LEN(gfns)), 0);
+        assert_int_equal(p2m.ballooned_pages, 0);
+        assert_int_equal(type_of(&p2m, 0x3ff), P2M_UNTOUCHED);
+        assert_ledger(&(struct p2m *){&p2m}, 1);
+    }
+}
+
 static void leave_open(struct p2m *p2m, bool owed_only)
 {
     FLUSH_BATCH(batch, p2m);
@@ -280,6 +317,7 @@ static void an_open_obligation_panics(void **state)
     make(&other, &pt_format_ept, 6);
     FLUSH_BATCH(batch, &other);
     assert_true(PANICS("a flush batch of VM slot 6 for VM slot 5", (void)!p2m_balloon(&p2m, 0x123, &batch)));
+    assert_true(PANICS("a flush batch of VM slot 6 for VM slot 5", p2m_balloon_pages(&p2m, NULL, 0, &batch)));
 }
 
 static void reset_forgets_everything(void **state)
@@ -300,6 +338,7 @@ static void reset_forgets_everything(void **state)
         }
         p2m_reset(&p2m);
         assert_int_equal(flushes.calls, 1);
+        flushes.must_be_parked = MFN_NONE;
         assert_int_equal(p2m.present_pages, 0);
         assert_int_equal(p2m.ballooned_pages, 0);
         assert_int_equal(free_frames() - p2m.promised, before);
@@ -363,6 +402,12 @@ static void walks_see_all_ram_once(void **state)
         p2m_walk(&p2m, 1ull << 40, 1ull << 41, walked_page, &w);
         assert_int_equal(w.count, 0);
         assert_int_equal(host_env_locks(), 0);
+        /* A part of a wide entry. */
+        machine(100);
+        assert_true(p2m_create(&p2m, *f, 5, &(struct p2m_range){0, 3000}, 1));
+        p2m_walk(&p2m, 700, 703, walked_page, &w);
+        assert_int_equal(w.count, 3);
+        assert_int_equal(w.last, 702);
     }
 }
 
@@ -392,6 +437,7 @@ const struct CMUnitTest p2m_tests[] = {
     cmocka_unit_test(touching_gives_zeroed_frames_once),
     cmocka_unit_test(ballooning_parks_flushes_and_frees_in_this_order),
     cmocka_unit_test(ballooning_untouched_pages_needs_no_flush_and_no_free_frame),
+    cmocka_unit_test(messages_are_taken_whole),
     cmocka_unit_test(an_open_obligation_panics),
     cmocka_unit_test(reset_forgets_everything),
     cmocka_unit_test(walks_see_all_ram_once),

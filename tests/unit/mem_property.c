@@ -118,22 +118,78 @@ static void touch(struct model_vm *vm)
     write_page(p);
 }
 
+/* What giving gfn to the balloon must answer; the model follows. */
+static enum p2m_give model_give(struct model_vm *vm, gfn_t gfn)
+{
+    struct model_page *p = model_page(vm, gfn);
+
+    if (!p) return P2M_GIVE_HOLE;
+    if (p->type == P2M_BALLOONED) return P2M_GIVE_ALREADY;
+    if (p->type == P2M_PRESENT) lost_page(vm, p);
+    model_needs_tables(vm, gfn);
+    p->type = P2M_BALLOONED;
+    vm->ballooned++;
+    return P2M_GIVE_OK;
+}
+
+static bool model_take(struct model_vm *vm, gfn_t gfn)
+{
+    struct model_page *p = model_page(vm, gfn);
+
+    if (!p || p->type != P2M_BALLOONED) return false;
+    p->type = P2M_UNTOUCHED;
+    vm->ballooned--;
+    return true;
+}
+
 static void balloon(struct model_vm *vm)
 {
-    for (uint64_t n = random_below(8); n; n--) {
-        const gfn_t gfn = random_gfn(vm);
-        struct model_page *p = model_page(vm, gfn);
-        const enum p2m_give got = p2m_balloon(&vm->p2m, gfn, &vm->batch);
-        const enum p2m_give want = !p                         ? P2M_GIVE_HOLE
-                                   : p->type == P2M_BALLOONED ? P2M_GIVE_ALREADY
-                                                              : P2M_GIVE_OK;
-        check(got == want, "balloon of 0x%lx: %d, not %d", gfn, (int)got, (int)want);
-        if (want != P2M_GIVE_OK) continue;
-        if (p->type == P2M_PRESENT) lost_page(vm, p);
-        model_needs_tables(vm, gfn);
-        p->type = P2M_BALLOONED;
-        vm->ballooned++;
+    const gfn_t gfn = random_gfn(vm);
+    const enum p2m_give got = p2m_balloon(&vm->p2m, gfn, &vm->batch);
+
+    check(got == model_give(vm, gfn), "balloon of 0x%lx: %d", gfn, (int)got);
+}
+
+static void unballoon(struct model_vm *vm)
+{
+    const gfn_t gfn = random_gfn(vm);
+
+    check(p2m_unballoon(&vm->p2m, gfn) == model_take(vm, gfn), "unballoon of 0x%lx", gfn);
+}
+
+/* As a driver sends them: some run on, some jump. */
+static size_t random_message(struct model_vm *vm, uint32_t gfns[16])
+{
+    const size_t count = random_below(17);
+    gfn_t gfn = random_gfn(vm);
+
+    for (size_t i = 0; i < count; i++) {
+        gfns[i] = (uint32_t)gfn;
+        gfn = random_below(4) ? gfn + 1 : random_gfn(vm);
     }
+    return count;
+}
+
+static void balloon_message(struct model_vm *vm)
+{
+    uint32_t gfns[16];
+    const size_t count = random_message(vm, gfns);
+    size_t want = 0;
+    const size_t got = p2m_balloon_pages(&vm->p2m, gfns, count, &vm->batch);
+
+    for (size_t i = 0; i < count; i++) want += model_give(vm, gfns[i]) == P2M_GIVE_OK;
+    check(got == want, "a message of %lu: %lu given, not %lu", count, got, want);
+}
+
+static void unballoon_message(struct model_vm *vm)
+{
+    uint32_t gfns[16];
+    const size_t count = random_message(vm, gfns);
+    size_t want = 0;
+    const size_t got = p2m_unballoon_pages(&vm->p2m, gfns, count);
+
+    for (size_t i = 0; i < count; i++) want += model_take(vm, gfns[i]);
+    check(got == want, "a message of %lu: %lu taken, not %lu", count, got, want);
 }
 
 static void discharge(struct model_vm *vm)
@@ -144,18 +200,6 @@ static void discharge(struct model_vm *vm)
     flush_discharge(&vm->batch);
     check(vm->flushes == before + owed, "%lu flushes", vm->flushes - before);
     check(vm->batch.count == 0, "batch not empty");
-}
-
-static void unballoon(struct model_vm *vm)
-{
-    const gfn_t gfn = random_gfn(vm);
-    struct model_page *p = model_page(vm, gfn);
-    const bool was = p && p->type == P2M_BALLOONED;
-
-    check(p2m_unballoon(&vm->p2m, gfn) == was, "unballoon of 0x%lx", gfn);
-    if (!was) return;
-    p->type = P2M_UNTOUCHED;
-    vm->ballooned--;
 }
 
 static void lookup(struct model_vm *vm)
@@ -309,10 +353,14 @@ static void one_step(void)
     }
     if (what < 4800)
         touch(vm);
-    else if (what < 6000)
+    else if (what < 5400)
         balloon(vm);
-    else if (what < 7600)
+    else if (what < 5800)
+        balloon_message(vm);
+    else if (what < 6800)
         unballoon(vm);
+    else if (what < 6950)
+        unballoon_message(vm);
     else if (what < 8600)
         lookup(vm);
     else if (what < 9400)
@@ -329,7 +377,7 @@ static void one_step(void)
         new_reserve();
     else if (what < 9994)
         reset(vm);
-    else if (what < 9996)
+    else if (what < 9999)
         destroy(vm);
 }
 

@@ -24,6 +24,7 @@ static void formats_agree_with_the_manuals(void **state)
     assert_int_equal(pt_leaf(npt, hpa, 1, PT_READ | PT_EXEC), hpa | 0x05);
     assert_int_equal(npt->table, 7);
     /* SDM 3A tables 4-15 to 4-20. */
+    assert_int_equal(host->table, 0x27);
     assert_int_equal(pt_leaf(host, hpa, 1, PT_READ | PT_EXEC), hpa | 0x61);
     assert_int_equal(pt_leaf(host, hpa, 1, PT_READ | PT_WRITE), hpa | 0x8000000000000063);
     assert_int_equal(pt_leaf(host, hpa, 1, PT_READ | PT_WRITE | PT_USER), hpa | 0x8000000000000067);
@@ -145,6 +146,24 @@ static void splitting_a_leaf_keeps_rights_and_history(void **state)
         assert_int_equal(cpu_entry(&t.pt, 0x3fe07, &span),
                          pt_leaf(f, 0xbfe07000, 1, PT_READ | PT_EXEC) | flags);
         assert_int_equal(span, 1);
+    }
+}
+
+static void new_rights_keep_history(void **state)
+{
+    struct test_tables t;
+    uint64_t span;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct pt_format *f = both_formats[i];
+        tables_make(&t, f, 10);
+        assert_true(pt_map(&t.pt, 0x3000, 0x70000, 0x1000, PT_RWX, 1));
+        *pt_ensure(&t.pt, 3, 1) |= f->accessed | f->dirty;
+        assert_true(pt_protect(&t.pt, 0x2000, 0x4000, PT_READ));
+        assert_int_equal(cpu_entry(&t.pt, 3, &span),
+                         pt_leaf(f, 0x70000, 1, PT_READ) | f->accessed | f->dirty);
+        assert_int_equal(cpu_entry(&t.pt, 2, &span), 0);
     }
 }
 
@@ -335,6 +354,7 @@ const struct CMUnitTest pt_tests[] = {
     cmocka_unit_test(find_stops_where_the_cpu_does),
     cmocka_unit_test(splitting_changes_no_meaning),
     cmocka_unit_test(splitting_a_leaf_keeps_rights_and_history),
+    cmocka_unit_test(new_rights_keep_history),
     cmocka_unit_test(out_of_tables_changes_nothing),
     cmocka_unit_test(visits_come_in_order),
     cmocka_unit_test(no_step_shows_a_third_thing),

@@ -20,15 +20,34 @@ static void leave_bochs(uint8_t status)
     for (const char *p = "Shutdown"; *p != '\0'; p++) outb(BOCHS_PORT, (uint8_t)*p);
 }
 
+#define HYPERVISOR_PRESENT   (1u << 31) /* CPUID.1:ECX */
+#define HYPERVISOR_SIGNATURE 0x40000000u
+#define SIGNATURE_TCG        0x54474354u /* "TCGT" in EBX */
+#define SIGNATURE_KVM        0x4b4d564bu /* "KVMK" */
+#define DEBUG_CONSOLE        0xe9
+
+/* The emulator this looks like: QEMU says so in CPUID; Bochs' debug console answers with its own port number
+ * (port_e9_hack), where a real machine has nothing. */
+static const char *emulator_found(void)
+{
+    if ((cpuid(1, 0).ecx & HYPERVISOR_PRESENT) != 0) {
+        const uint32_t signature = cpuid(HYPERVISOR_SIGNATURE, 0).ebx;
+        return signature == SIGNATURE_TCG || signature == SIGNATURE_KVM ? "qemu" : "";
+    }
+    return inb(DEBUG_CONSOLE) == DEBUG_CONSOLE ? "bochs" : "";
+}
+
 void machine_leave(uint8_t status)
 {
-    char emulator[8] = "";
+    char emulator[8];
 
     /* As in a panic, which may have the lock. */
     log_line_panic("tithe: exit %u", status);
     serial_drain();
 
-    (void)boot_option("leave", emulator, sizeof emulator);
+    if (!boot_option("leave", emulator, sizeof emulator)) {
+        text_copy(emulator, sizeof emulator, emulator_found());
+    }
     if (strcmp(emulator, "qemu") == 0) outl(QEMU_DEBUG_EXIT, status);
     if (strcmp(emulator, "bochs") == 0) leave_bochs(status);
     acpi_power_off();

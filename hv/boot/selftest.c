@@ -26,9 +26,24 @@
 #define STACK 0x7000000ull
 
 extern const char selftest_user[], selftest_user_end[];
-extern const char selftest_syscall[], selftest_touch[], selftest_store[], selftest_jump[], selftest_loop[],
-    selftest_halt[], selftest_port[], selftest_divide[], selftest_cr0[], selftest_swapgs[],
-    selftest_interrupt[], selftest_step[], selftest_gs_and_fs[], selftest_vector_set[], selftest_vector_get[];
+#define PIECE(name) extern const char selftest_##name[]
+PIECE(syscall);
+PIECE(touch);
+PIECE(store);
+PIECE(jump);
+PIECE(loop);
+PIECE(halt);
+PIECE(port);
+PIECE(divide);
+PIECE(cr0);
+PIECE(swapgs);
+PIECE(interrupt);
+PIECE(step);
+PIECE(step_syscall);
+PIECE(selectors);
+PIECE(gs_and_fs);
+PIECE(vector_set);
+PIECE(vector_get);
 
 static unsigned failures;
 
@@ -141,9 +156,23 @@ static void test_ring3_calls(struct user_space *space)
     CHECK(run(space, &context, selftest_gs_and_fs, 0) == USER_SYSCALL);
     CHECK(context.gpr[RAX] == ~word && context.gpr[RBX] == word);
 
+    CHECK(run(space, &context, selftest_selectors, 0) == USER_SYSCALL && this_cpu() == percpu_of(0));
+    CHECK(run(space, &context, selftest_selectors, 0) == USER_SYSCALL && this_cpu() == percpu_of(0));
+    (void)run(space, &context, selftest_step_syscall,
+              0); /* CPUs differ in how it ends; that it ends is the test */
+
     time_arm(time_now_ns() + 1000000);
     CHECK(run(space, &context, selftest_loop, 0) == USER_INTERRUPT);
     time_arm(NO_DEADLINE);
+}
+
+static void measure_ring3(struct user_space *space)
+{
+    struct user_context context = {0};
+    uint64_t before = rdtsc();
+
+    for (unsigned i = 0; i < 1000; i++) CHECK(run(space, &context, selftest_syscall, 0) == USER_SYSCALL);
+    log_line("self-test: into ring 3 and back by SYSCALL: %lu ticks", (rdtsc() - before) / 1000);
 }
 
 static void test_ring3_faults(struct user_space *space)
@@ -207,6 +236,7 @@ static void test_ring3(void)
     CHECK(user_poke(&space, CODE, selftest_user, (size_t)(selftest_user_end - selftest_user)));
     CHECK(!user_map(&space, 0, 1, USER_READ) && !user_map(&space, USER_TOP, 1, USER_READ));
     test_ring3_calls(&space);
+    measure_ring3(&space);
     test_fpu(&space);
     test_ring3_faults(&space);
     user_space_destroy(&space);

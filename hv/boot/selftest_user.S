@@ -47,6 +47,18 @@ piece step
     orq $0x100, (%rsp)
     popfq
     nop
+piece step_syscall
+    pushfq
+    orq $0x100, (%rsp)
+    popfq
+    syscall
+piece selectors
+    mov $0x23, %eax
+    mov %eax, %ds
+    mov %eax, %es
+    mov %eax, %fs
+    mov %eax, %gs
+    syscall
 piece gs_and_fs
     mov %fs:0, %rax
     mov %gs:0, %rbx

@@ -23,7 +23,7 @@
 #define PM_TIMER_HZ  3579545ull
 
 #define TRIES      5u
-#define AGREEMENT  50000u   /* within 20 ppm */
+#define AGREEMENT  20000u   /* within 50 ppm */
 #define SPAN_TICKS 29830ull /* of the PIT: 25 ms */
 
 struct scale {

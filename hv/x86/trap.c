@@ -57,6 +57,12 @@ void trap_from_core(struct trap_frame *frame)
         irq_dispatch((uint8_t)frame->vector);
         return;
     }
+    /* The core never steps itself. Ring 3 may have: SYSCALL with TF set, or a breakpoint held back by MOV SS,
+     * ends up here on some CPUs (CVE-2018-8897), and is nobody's business. */
+    if (frame->vector == VECTOR_DB) {
+        frame->rflags &= ~RFLAGS_TF;
+        return;
+    }
     for (const struct fixup *f = fixup_start; f < fixup_end; f++) {
         if (f->from == frame->rip) {
             frame->rip = f->to;

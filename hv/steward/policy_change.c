@@ -42,15 +42,15 @@ void policies_check(struct policies *p, const char *name, const char *source, si
         if (!check->ran) memcpy(check->why, c->why, sizeof check->why);
         rules_judge(p->machine->snapshot, check->plan.actions, check->plan.count, &check->result);
     }
-    p->attempt_session = p->attempt_id = 0;
-    policy_saved_write(p, policy_own_doing);
 }
 
 void policies_check_done(struct policies *p, struct policy_check *check)
 {
-    (void)p;
-    script_free(check->candidate);
+    script_free(check->candidate); /* which may be fatal too, if it has damaged the heap */
     check->candidate = NULL;
+    if (p->attempt_fatal) return;
+    p->attempt_session = p->attempt_id = 0;
+    policy_saved_write(p, policy_own_doing);
 }
 
 int64_t policies_activate(struct policies *p, struct policy_check *check, struct policy_by by,
@@ -66,6 +66,7 @@ int64_t policies_activate(struct policies *p, struct policy_check *check, struct
     policy_take_charge(p, check->candidate, true);
     check->candidate = NULL;
     p->last_error[0] = 0;
+    p->attempt_session = p->attempt_id = 0;
     p->saved_bytes = 0; /* the core keeps this beside the source, and this one has none yet */
     policy_saved_write(p, policy_own_doing);
     return 0;

@@ -5,9 +5,10 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "script.h"
 
-/* A death of the steward is held against the policy in charge only if it was running. */
+/* A death of the steward is not held against the policy in charge when another was being checked. */
 static const char *role(const struct script *s)
 {
     return s->candidate ? "candidate" : "policy";
@@ -55,9 +56,15 @@ void budget_start(struct script *s, const char *phase, int line)
 
 void budget_stop(struct script *s)
 {
+    static const char after[] = "what came after ";
     lua_sethook(s->L, NULL, 0, 0);
     s->machine->phase(TITHE_PHASE_IDLE);
-    s->machine->note->where[0] = 0;
+    /* A heap it has damaged may kill the steward only later. */
+    note_line(s, s->phase_line);
+    char *where = s->machine->note->where;
+    memmove(where + sizeof after - 1, where, TITHE_REASON_MAX - sizeof after);
+    memcpy(where, after, sizeof after - 1);
+    where[TITHE_REASON_MAX - 1] = 0;
 }
 
 void *budget_alloc(void *script, void *block, size_t old_bytes, size_t new_bytes)

@@ -258,13 +258,13 @@ void sim_steward_died(struct sim *sim, const char *how)
 {
     char text[TITHE_REASON_MAX];
     sim->note.where[sizeof sim->note.where - 1] = 0;
-    snprintf(text, sizeof text, "the steward died: %.60s%s%.76s", how, sim->note.where[0] ? " in " : "",
+    snprintf(text, sizeof text, "the steward died: %.56s%s%.76s", how, sim->note.where[0] ? ", in " : "",
              sim->note.where);
     sim->snap.steward_restarts++;
     sim_event(sim, TITHE_EVENT_STEWARD_DIED, 0, 0, 0, text);
     sim_log(sim, text);
     fprintf(stderr, "%s\n", text);
-    if (!sim->killed && strncmp(sim->note.where, "candidate ", 10) != 0) {
+    if (!sim->killed && strstr(sim->note.where, "candidate ") == NULL) {
         sim->policy.failed++;
         if (sim->policy.trial || sim->policy.failed >= DEATHS_MAX) {
             if (roll_back(sim, text) != 0) sim->active.bytes = 0; /* the steward then takes the first one */

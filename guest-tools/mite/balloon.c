@@ -29,6 +29,9 @@ static uint32_t given_pages;
 static uint32_t printed_target;
 static bool printed_short;
 
+// From the offer of the last message to its return.
+static uint64_t sent_ticks;
+
 static bool has_statistics(void)
 {
     return (balloon.virtio.features & FEATURE_STATISTICS) != 0;
@@ -79,8 +82,9 @@ bool balloon_send(uint32_t queue_number, uint32_t count)
 {
     struct virtqueue *queue = &balloon.queues[queue_number];
     queue->descriptors[0] = (struct descriptor){(uint32_t)balloon.page_numbers, count * 4, 0, 0};
+    uint64_t start_ticks = rdtsc();
     virtqueue_offer(&balloon.virtio, queue, 0);
-    uint64_t give_up = rdtsc() + clock_us_to_ticks(ANSWER_WITHIN_US);
+    uint64_t give_up = start_ticks + clock_us_to_ticks(ANSWER_WITHIN_US);
     while (!virtqueue_returned(queue)) {
         if (rdtsc() > give_up) {
             balloon.open = false;
@@ -90,6 +94,7 @@ bool balloon_send(uint32_t queue_number, uint32_t count)
         }
         pause();
     }
+    sent_ticks = rdtsc() - start_ticks;
     return true;
 }
 
@@ -164,6 +169,19 @@ static bool step(uint32_t target)
 uint32_t balloon_target(void)
 {
     return balloon.open ? virtio_read(&balloon.virtio, BALLOON_CONFIG_TARGET) : 0;
+}
+
+uint32_t balloon_move(bool up, uint32_t count, uint64_t *ticks)
+{
+    uint32_t actual = pages_count(PAGE_BALLOONED);
+    if (!balloon.open) return 0;
+    if (up)
+        inflate(count);
+    else
+        deflate(count < actual ? count : actual);
+    *ticks = sent_ticks;
+    uint32_t now = pages_count(PAGE_BALLOONED);
+    return now > actual ? now - actual : actual - now;
 }
 
 void balloon_print(void)

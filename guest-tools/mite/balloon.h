@@ -27,6 +27,10 @@ void balloon_give(uint32_t page_count);
 // does not answer is given up, with a line to say so.
 void balloon_service(void);
 
+// One message of up to `count` (at most 256) pages into the balloon or out of it, whatever the target.
+// Returns the pages moved, and in *ticks how long the device took.
+uint32_t balloon_move(bool up, uint32_t count, uint64_t *ticks);
+
 // The host's wish, read from the device; 0 without one.
 uint32_t balloon_target(void);
 

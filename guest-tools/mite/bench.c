@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "bench.h"
 
+#include "balloon.h"
 #include "console.h"
 #include "cpu.h"
 #include "pages.h"
@@ -79,4 +80,26 @@ void bench_serial(uint32_t count)
     }
     say("\n");
     samples_print(&samples, "serial");
+}
+
+static void bench_balloon(bool up, const char *what, uint32_t messages)
+{
+    struct samples samples = samples_begin();
+    uint64_t ticks;
+    for (uint32_t i = 0; i < messages; i++) {
+        uint32_t moved = balloon_move(up, 256, &ticks);
+        if (moved == 0) break;
+        sample(&samples, divide(ticks, moved));
+    }
+    samples_print(&samples, what);
+}
+
+void bench_inflate(uint32_t messages)
+{
+    bench_balloon(true, "inflate", messages);
+}
+
+void bench_deflate(uint32_t messages)
+{
+    bench_balloon(false, "deflate", messages);
 }

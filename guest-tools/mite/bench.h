@@ -15,4 +15,9 @@ void bench_first_touch(uint32_t count);
 // Bytes written to the UART without looking whether it is ready.
 void bench_serial(uint32_t count);
 
+// Ticks per page of messages of 256 pages into and out of the balloon. Inflation takes free pages, so touch
+// and free them first; deflation undoes it.
+void bench_inflate(uint32_t messages);
+void bench_deflate(uint32_t messages);
+
 #endif

@@ -216,8 +216,11 @@ static const char *verb_bench(const struct verb_call *call)
         const char *name;
         uint32_t default_count;
         void (*run)(uint32_t count);
-    } benches[] = {
-        {"cpuid", 1000, bench_cpuid}, {"first_touch", 1000, bench_first_touch}, {"serial", 64, bench_serial}};
+    } benches[] = {{"cpuid", 1000, bench_cpuid},
+                   {"first_touch", 1000, bench_first_touch},
+                   {"serial", 64, bench_serial},
+                   {"inflate", 16, bench_inflate},
+                   {"deflate", 16, bench_deflate}};
     for (uint32_t i = 0; i < sizeof benches / sizeof *benches; i++) {
         if (!span_is(call->arguments[0], benches[i].name)) continue;
         uint32_t count;
@@ -225,7 +228,7 @@ static const char *verb_bench(const struct verb_call *call)
         if (!reason && !call->dry) benches[i].run(count);
         return reason;
     }
-    return "bench knows cpuid, first_touch and serial";
+    return "bench knows cpuid, first_touch, serial, inflate and deflate";
 }
 
 static const char *verb_fpu(const struct verb_call *call)

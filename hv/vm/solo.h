@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * One VM and nothing else, from the command line: `solo=IMAGE [solo_module=IMAGE] [solo_mib=N]
- * [solo_args=WORDS]`; in WORDS a '+' stands for a space. The machine leaves with the VM's exit code. For
+ * [solo_args=WORDS] [solo_extra=N]`; in WORDS a '+' stands for a space. N more VMs of
+ * the same image stand idle beside it. The machine leaves with the VM's exit code. For
  * benchmarks and tests that must run without anybody at the console, the same each time.
  */
 #ifndef TITHE_VM_SOLO_H

@@ -54,6 +54,7 @@ static void counts_add_up(void **state)
     assert_true(list == MFN_NONE);
     frame_free(core);
     frame_free(table);
+    assert_int_equal(frame_owner(table), FRAME_OWNER_CORE);
     frames_counts(&c);
     assert_int_equal(c.free, 98);
     assert_int_equal(c.parked, 0);

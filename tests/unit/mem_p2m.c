@@ -424,6 +424,12 @@ static void corrupt_maps_panic(void **state)
     assert_true(PANICS("it is guest, owner 6", (void)!p2m_balloon(&p2m, 0x123, &batch)));
     machine(100);
     make(&p2m, &pt_format_ept, 5);
+    touch(&p2m, 0x123);
+    unsigned level;
+    *pt_find(p2m.format, p2m.root, 0x123, &level) = pt_leaf(p2m.format, 0xffffffffff000, 1, PT_RWX);
+    assert_true(PANICS("beyond the last", (void)!p2m_balloon(&p2m, 0x123, &batch)));
+    machine(100);
+    make(&p2m, &pt_format_ept, 5);
     p2m.promised = 0;
     touch(&p2m, 0x123);
     assert_true(PANICS("more table pages than its worst case", (void)!p2m_balloon(&p2m, 0x200, &batch)));

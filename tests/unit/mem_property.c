@@ -379,6 +379,8 @@ static void one_step(void)
         reset(vm);
     else if (what < 9999)
         destroy(vm);
+    check(!vm->alive || vm->p2m.table_pages == vm->tables, "%lu table pages, not %u", vm->p2m.table_pages,
+          vm->tables);
 }
 
 static void run(const struct pt_format *f, uint64_t steps)

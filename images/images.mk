@@ -5,12 +5,16 @@ CMDLINE ?=
 
 # NAME=SOURCE of every module: what the steward, its policies and the guests are started from.
 POLICIES := $(sort $(wildcard policy-lua/*.lua))
-MODULES = steward=$(BUILD)/steward/steward \
+MODULES = steward=$(BUILD)/images/steward \
     images/vmlinuz=$(BUILD)/guest/vmlinuz images/initrd=$(BUILD)/guest/initrd \
     $(foreach k,$(MITE_KERNELS),images/$(basename $(notdir $(k)))=$(k)) \
     $(foreach p,$(POLICIES),policy/$(notdir $(p))=$(p))
 
-$(BUILD)/images/modules.cpio: images/mkmodules images/images.mk $(BUILD)/steward/steward $(BUILD)/guest/vmlinuz \
+# Its debug sections stay on the build host: the emulated firmware has enough to read.
+$(BUILD)/images/steward: $(BUILD)/steward/steward
+	$(Q)mkdir -p $(@D) && objcopy --strip-all $< $@
+
+$(BUILD)/images/modules.cpio: images/mkmodules images/images.mk $(BUILD)/images/steward $(BUILD)/guest/vmlinuz \
                               $(BUILD)/guest/initrd $(MITE_KERNELS) $(POLICIES) policy-lua
 	$(call say,CPIO,$@)
 	$(Q)mkdir -p $(@D)

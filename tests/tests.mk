@@ -14,7 +14,8 @@
 #                    LUA_PATH finds policy-lua/?.lua and tests/lua/?.lua
 #   host tier        tests/<name>.bats: commands and files, no emulator. All of the host tier takes under a minute.
 #   system tier      tests/system/<name>.bats: starts emulators; two files run at a time, so no file may take a fixed
-#                    port or file name: use $BATS_FILE_TMPDIR. Every emulator goes under `timeout`.
+#                    port or file name: use $BATS_FILE_TMPDIR. Every emulator goes under `timeout -k 5 SECONDS`:
+#                    Bochs does not heed SIGTERM.
 #                    bats_load_library finds bats-support, bats-assert and bats-file.
 #   test needs a     HOST_TEST_NEEDS += build/...          (the system tier may take all of `make all` for granted)
 #   built file

@@ -124,11 +124,12 @@ void serial_drain(void)
     for (uint32_t turns = 0; turns < WAIT_TURNS && !(inb(LSR) & LSR_ALL_SENT); turns++) cpu_pause();
 }
 
+/* At most a handful: a peer may send without end. */
 static void receive(void)
 {
     uint8_t lsr;
 
-    while ((lsr = inb(LSR)) & LSR_DATA) {
+    for (unsigned i = 0; i < 2 * FIFO_BYTES && ((lsr = inb(LSR)) & LSR_DATA); i++) {
         uint8_t byte = inb(RBR);
         if (lsr & LSR_OVERRUN) rx_dropped++;
         if (queue_used(&rx) == QUEUE_BYTES)
@@ -140,12 +141,18 @@ static void receive(void)
 
 static void on_interrupt(void)
 {
+    unsigned turns = 0;
+
     lock_acquire(&serial_lock);
-    /* The line is edge-triggered: leave only when the UART has nothing more to say (or says so for ever). */
-    for (unsigned turns = 0; turns < 256 && !(inb(IIR) & IIR_NONE); turns++) {
+    for (; turns < 8 && !(inb(IIR) & IIR_NONE); turns++) {
         receive();
         (void)pump();
         set_ier(interrupts && queue_used(&tx) > 0 ? IER_RX | IER_TX : IER_RX);
+    }
+    if (turns == 8) {
+        /* The line is edge-triggered and still up: let it fall and rise, for an interrupt of its own. */
+        outb(IER, 0);
+        outb(IER, ier);
     }
     lock_release(&serial_lock);
 }

@@ -6,7 +6,6 @@
 #include "lib/string.h"
 #include "mem/direct.h"
 #include "mem/frame.h"
-#include "steward/core/policy_store.h"
 #include "steward/core/steward.h"
 #include "virt/vendor.h"
 #include "vm/event.h"
@@ -128,6 +127,6 @@ uint64_t snapshot_refresh(void)
     snapshot->steward_restarts = steward_restarts();
     snapshot->plans_applied = plans_applied();
     snapshot->plans_refused = plans_refused();
-    snapshot->reload_core_instructions = policy_activation_ticks();
+    snapshot->reload_core_instructions = policy_reload_ticks();
     return snapshot->generation;
 }

@@ -43,7 +43,7 @@ const char *solo_start(void)
     for (uint64_t i = 0; i < extra; i++) {
         struct tithe_create idle = c;
         fmt_string(idle.name, sizeof idle.name, "idle%u", (unsigned)i);
-        fmt_string(idle.cmdline, sizeof idle.cmdline, "run=idle");
+        fmt_string(idle.cmdline, sizeof idle.cmdline, "poll=0s run=idle");
         idle.paused = 0;
         if (vm_create(&idle, reason) != 0) {
             return reason;

@@ -4,7 +4,6 @@
 #include "drv/serial.h"
 #include "lib/log.h"
 #include "mem/frame.h"
-#include "steward/core/policy_store.h"
 #include "steward/core/steward.h"
 #include "vm/exits.h"
 #include "vm/plan.h"
@@ -110,7 +109,7 @@ static const struct {
     {"lock.waits", lock_waits_all},
     {"plan.applied", plans_applied},
     {"plan.refused", plans_refused},
-    {"policy.activation_tsc", policy_activation_ticks},
+    {"policy.reload_tsc", policy_reload_ticks},
     {"policy.ticks", policy_ticks},
     {"policy.tick_last_tsc", policy_tick_last},
     {"steward.restarts", steward_restarts},

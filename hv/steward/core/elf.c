@@ -43,7 +43,7 @@ enum {
 };
 
 #define STACK_TOP   0x6ffff0000000ull /* below USER_FOREIGN */
-#define STACK_PAGES 64u /* 256 KiB; the page below stays unmapped: the guard */
+#define STACK_PAGES 64u               /* 256 KiB; the page below stays unmapped: the guard */
 #define MMAP_TOP    0x6fff00000000ull
 
 static bool in_file(uint64_t offset, uint64_t bytes, size_t file_bytes)

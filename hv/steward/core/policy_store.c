@@ -7,7 +7,6 @@
 #include "mem/direct.h"
 #include "mem/frame.h"
 #include "vm/event.h"
-#include "x86/cpu.h"
 #include "x86/time.h"
 
 struct source {
@@ -22,7 +21,7 @@ static struct source sources[3];
 /* Activation turns these, so it costs the same for any size of source. */
 static struct source *active = &sources[0], *previous = &sources[1], *staged = &sources[2];
 
-static uint64_t activated_ns, activations, rollbacks, activation_ticks, deaths_allowed;
+static uint64_t activated_ns, activations, rollbacks, deaths_allowed;
 static uint32_t failed;
 static bool trial;
 static char rollback_reason[TITHE_REASON_MAX];
@@ -67,7 +66,6 @@ int policy_stage(const struct tithe_io *io, char *reason)
 
 int policy_activate(struct tithe_policy_info *info, char *reason)
 {
-    const uint64_t from = rdtsc();
     if (staged->bytes == 0) {
         fmt_string(reason, TITHE_REASON_MAX, "no policy is staged: send its source first");
         return TITHE_ENOENT;
@@ -85,7 +83,6 @@ int policy_activate(struct tithe_policy_info *info, char *reason)
     failed = 0;
     activations++;
     activated_ns = time_now_ns();
-    activation_ticks = rdtsc() - from;
     event_emit(TITHE_EVENT_POLICY_ACTIVE, 0, activations, 0, "%s", active->name);
     return 0;
 }

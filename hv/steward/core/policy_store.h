@@ -25,7 +25,5 @@ void policy_saved(struct tithe_io *io);
 
 /* The steward died under the active policy: on trial, or for the third time, it is rolled back. */
 void policy_store_blame(const char *why, const char *where);
-/* TSC ticks the last activation took in the core. */
-uint64_t policy_activation_ticks(void);
 
 #endif

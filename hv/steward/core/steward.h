@@ -21,5 +21,7 @@ uint64_t steward_restarts(void);
 /* Stretches of policy code so far, and TSC ticks of the last one. */
 uint64_t policy_ticks(void);
 uint64_t policy_tick_last(void);
+/* TSC ticks the core spent on the last change of policy: staging its source and activating it. */
+uint64_t policy_reload_ticks(void);
 
 #endif

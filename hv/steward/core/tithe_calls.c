@@ -46,9 +46,26 @@ static int64_t sys_plan(struct process *p, uint64_t actions_at, uint64_t count, 
     return applied ? 0 : -TITHE_EINVAL;
 }
 
+static uint64_t staging, reload;
+
+uint64_t policy_reload_ticks(void)
+{
+    return reload;
+}
+
+static void count_reload(const struct tithe_mgmt *m, uint64_t ticks)
+{
+    if (m->op == TITHE_OP_POLICY_STAGE) {
+        staging = m->u.io.offset == 0 ? ticks : staging + ticks;
+    } else if (m->op == TITHE_OP_POLICY_ACTIVATE) {
+        reload = staging + ticks;
+    }
+}
+
 static int64_t sys_mgmt(struct process *p, uint64_t at)
 {
     static struct tithe_mgmt m;
+    const uint64_t from = rdtsc();
     if (!user_copy_in(&p->space, at, &m, sizeof m)) {
         return -TITHE_EFAULT;
     }
@@ -63,6 +80,7 @@ static int64_t sys_mgmt(struct process *p, uint64_t at)
     if (!user_copy_out(&p->space, at, &m, sizeof m)) {
         return -TITHE_EFAULT;
     }
+    count_reload(&m, rdtsc() - from);
     return -error;
 }
 
@@ -84,8 +102,14 @@ static int64_t sys_tick(struct process *p, uint64_t phase)
     return 0;
 }
 
-uint64_t policy_ticks(void) { return ticks; }
-uint64_t policy_tick_last(void) { return tick_last; }
+uint64_t policy_ticks(void)
+{
+    return ticks;
+}
+uint64_t policy_tick_last(void)
+{
+    return tick_last;
+}
 
 bool tithe_syscall(struct process *p, uint64_t number, const uint64_t arg[3], int64_t *result)
 {
@@ -98,9 +122,7 @@ bool tithe_syscall(struct process *p, uint64_t number, const uint64_t arg[3], in
         p->note = arg[0];
         *result = 0;
         return true;
-    case TITHE_SYS_TICK:
-        *result = sys_tick(p, arg[0]);
-        return true;
+    case TITHE_SYS_TICK: *result = sys_tick(p, arg[0]); return true;
     default: return false;
     }
 }

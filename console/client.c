@@ -17,7 +17,7 @@
 /* The wait for an answer before the request is repeated follows the line's own pace (as TCP does, RFC 6298),
  * between these. Too early a repetition costs a frame and nothing else. */
 #define WAIT_FIRST_S 1.0
-#define WAIT_LEAST_S 0.3
+#define WAIT_LEAST_S 0.15
 #define WAIT_MOST_S  4.0
 /* A notice of a bad frame repeats at once, but a line that breaks everything is not to be flooded. */
 #define AT_ONCE_MAX  16u

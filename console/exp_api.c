@@ -244,8 +244,9 @@ static void to_json(lua_State *L, int index, struct json *j, const char *key)
         to_json(L, lua_gettop(L), j, NULL);
         lua_pop(L, 1);
     }
-    for (lua_pushnil(L); n == 0 && lua_next(L, index) != 0; lua_pop(L, 1)) {
-        if (lua_type(L, -2) == LUA_TSTRING) to_json(L, lua_gettop(L), j, lua_tostring(L, -2));
+    if (n == 0) {
+        for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1))
+            if (lua_type(L, -2) == LUA_TSTRING) to_json(L, lua_gettop(L), j, lua_tostring(L, -2));
     }
     json_close(j, n > 0 ? ']' : '}');
 }

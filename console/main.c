@@ -191,8 +191,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     s = command_line(&t, argv + 1, argc - 1);
     client_free(t.client);
-    if (fflush(stdout) != 0 && s == STATUS_OK) {
-        fprintf(stderr, "tithe: cannot write the output: %m.\n");
+    if ((fflush(stdout) != 0 || ferror(stdout)) && s == STATUS_OK) {
+        fputs("tithe: the output could not be written.\n", stderr);
         s = STATUS_USAGE;
     }
     return (int)s;

@@ -17,8 +17,12 @@ local LEAST = 72 * MIB       -- the min of every guest
 local SHOW_S = 5             -- a snapshot on the screen every so many seconds of the host's
 local BOOT_S = 600           -- for all guests to boot
 
-if vm_count < 2 or vm_count > 64 then tithe.fail(2, "--vms", "is not a number from 2 to 64", "say, for example, --vms 4") end
-if rounds < 1 or rounds > 20 then tithe.fail(2, "--rounds", "is not a number from 1 to 20", "say, for example, --rounds 2") end
+local function check_range(option, value, least, most)
+    if value >= least and value <= most then return end
+    tithe.fail(2, option, ("is not a number from %d to %d"):format(least, most), "give one of these")
+end
+check_range("--vms", vm_count, 2, 64)
+check_range("--rounds", rounds, 1, 20)
 
 local function say(format, ...)
     if quiet then
@@ -67,8 +71,8 @@ say("machine '%s' is up after %.0f s: %s (--hw %s --firmware %s), %s free of %s"
 local budget = host.total_pages * 94 // 100 - host.core_pages - host.overhead_pages - vm_count * 2 * MIB
 local busy = vm_count // 2
 local function load_of(pages) return math.max((pages - BASE) // (4 * MIB) * 4 * MIB, 0) end
-local most = math.min((budget - (vm_count - busy) * LEAST) // (vm_count - busy), size) * 78 // 100
-local big = o.load and tithe.pages(o.load, "load") or load_of(most)
+local share_of_busy = math.min((budget - (vm_count - busy) * LEAST) // (vm_count - busy), size)
+local big = o.load and tithe.pages(o.load, "load") or load_of(share_of_busy * 78 // 100)
 local small = math.min(load_of(budget // vm_count * 9 // 10), big)
 if not is_sim and (small < 4 * MIB or budget < vm_count * LEAST) then
     tithe.fail(2, "demo", ("%s is too little for %d Linux guests"):format(memory, vm_count),
@@ -144,7 +148,7 @@ local function look()
         shown_at = tithe.host_now()
     end
     for _, vm in ipairs(vms) do
-        if vm.fail then tithe.fail(5, vm.name, vm.fail, "its console says more: tithe console " .. vm.name .. " --dump") end
+        if vm.fail then tithe.fail(5, vm.name, vm.fail, "its console says more") end
     end
     return sample
 end
@@ -156,7 +160,8 @@ end
 
 local function wait_until(seconds, what, test)
     local done = tithe.wait(seconds, function() return test(look()) end, 0.3)
-    if not done then tithe.fail(5, "demo", ("%s did not happen within %d s"):format(what, seconds), "see the guests' consoles") end
+    if done then return end
+    tithe.fail(5, "demo", ("%s did not happen within %d s"):format(what, seconds), "see the guests' consoles")
 end
 
 -- Mean target of the guests that hold data, and of the others; nil when there are only one kind.
@@ -223,12 +228,14 @@ else
         return all(function(vm) return vm.pass end)
     end)
     check("whoever is busy", uneven < 0.10, "targets at most " .. percent(uneven) .. " apart")
-    check("every guest found its data as it wrote it", all(function(vm) return vm.pass end), "memload: PASS on every console")
+    check("every guest found its data as it wrote it", all(function(vm) return vm.pass end),
+        "memload: PASS on every console")
 end
 local last = tithe.info()
 check("the steward never died", last.steward_restarts == 0, last.steward_restarts .. " restarts")
 local ledger = tithe.ledger()
-check("the ledger balances", ledger.differences == 0, ledger.differences == 0 and tithe.size(ledger.total_pages) or ledger.first)
+local balances = ledger.differences == 0
+check("the ledger balances", balances, balances and tithe.size(ledger.total_pages) or ledger.first)
 
 -- ---- Who had how much when ------------------------------------------------------------------------------------------
 
@@ -253,7 +260,8 @@ local function print_table()
     for _, sample in ipairs(rows()) do
         line = ("%6.0f s  %-13s"):format(sample.s, sample.policy)
         for _, v in ipairs(sample.vms) do
-            line = line .. ("  %-16s"):format(("%s (%s)%s"):format(tithe.size(v.target), tithe.size(v.consumed), v.busy and " *" or ""))
+            local cell = ("%s (%s)%s"):format(tithe.size(v.target), tithe.size(v.consumed), v.busy and " *" or "")
+            line = line .. ("  %-16s"):format(cell)
         end
         print(line .. "  " .. tithe.size(sample.free))
     end
@@ -263,7 +271,9 @@ end
 local function plot(file)
     local kind = file:match("%.svg$") and "svg size 900,500" or file:match("%.png$") and "pngcairo size 900,500"
     if not kind then tithe.fail(2, "--plot", "is neither .svg nor .png", "name such a file") end
-    if not os.execute("command -v gnuplot >/dev/null 2>&1") then return say("no plot: there is no gnuplot (package gnuplot-nox)") end
+    if not os.execute("command -v gnuplot >/dev/null 2>&1") then
+        return say("no plot: there is no gnuplot (package gnuplot-nox)")
+    end
     local data = { "$d << EOD" }
     for _, sample in ipairs(samples) do
         local line = { ("%.2f"):format(sample.s) }
@@ -293,7 +303,7 @@ if o.plot then plot(o.plot) end
 
 -- On a terminal the machine is the user's now.
 if tithe.is_terminal() and not o.batch and not quiet then
-    say("%s. The machine goes on: q leaves the screen", failed and "the demonstration FAILED" or "the demonstration passed")
+    say("the demonstration %s. The machine goes on: q leaves the screen", failed and "FAILED" or "passed")
     tithe.sleep_host(2)
     local next = "top"
     while next == "top" and tithe.screen() do next = tithe.prompt() end

@@ -70,7 +70,9 @@ end
 function tithe.destroy(vm) return call("destroy", { vm = vm }) end
 function tithe.pause(vm) return call("pause", { vm = vm }) end
 function tithe.unpause(vm) return call("unpause", { vm = vm }) end
-function tithe.mem_set(vm, size) return call("mem-set", { vm = vm, pages = size == "auto" and size or tithe.pages(size) }) end
+function tithe.mem_set(vm, size)
+    return call("mem-set", { vm = vm, pages = size == "auto" and size or tithe.pages(size) })
+end
 function tithe.mem_max(vm, size) return call("mem-max", { vm = vm, pages = tithe.pages(size) }) end
 function tithe.mem_min(vm, size) return call("mem-min", { vm = vm, pages = tithe.pages(size) }) end
 function tithe.shares(vm, shares) return call("shares", { vm = vm, shares = shares }) end

@@ -201,7 +201,3 @@ void policy_store_blame(const char *why, const char *where)
     }
 }
 
-uint64_t policy_activation_ticks(void)
-{
-    return activation_ticks;
-}

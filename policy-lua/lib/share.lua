@@ -45,23 +45,21 @@ function share.divide(total, weights, mins, maxs)
         end
     end
     -- The rest are within their bounds, or what some lack is just what others have too much.
-    local level = left / weight
+    local level, rest = left / weight, {}
     for i = 1, n do
         if not result[i] then
             local due, min, max = level * weights[i], mins[i], maxs[i]
             result[i] = (due < min and min or due > max and max or due) // 1 | 0
             left = left - result[i]
+            rest[#rest + 1] = i
         end
     end
-    -- Rounding down has left less than a page for each: first come, first served.
-    while left > 0 do
-        local before = left
-        for i = 1, n do
-            if left > 0 and result[i] < maxs[i] then
-                result[i], left = result[i] + 1, left - 1
-            end
+    -- Rounding down has left less than a page for each of them: first come, first served.
+    for k = 1, #rest do
+        local i = rest[k]
+        if left > 0 and result[i] < maxs[i] then
+            result[i], left = result[i] + 1, left - 1
         end
-        if left == before then break end -- all have their max
     end
     return result
 end

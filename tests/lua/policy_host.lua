@@ -1,0 +1,87 @@
+-- SPDX-License-Identifier: MIT
+--
+-- For unit tests of policies under a plain lua5.4: the module `tithe` as the steward has it, random hosts and VMs,
+-- and TAP.
+
+local host = {}
+
+_G.tithe = {
+    KiB = 1 << 10, MiB = 1 << 20, GiB = 1 << 30, page_bytes = 4096,
+    clamp = function(x, low, high) return x < low and low or x > high and high or x end,
+    pages = function(bytes) return -(-bytes // 4096) end,
+    text = function(pages) return ("%.1f MiB"):format(pages / 256) end,
+    log = function() end,
+}
+_G.tithe.share = dofile("policy-lua/lib/share.lua")
+
+function host.load(name)
+    return dofile("policy-lua/" .. name .. ".lua")
+end
+
+-- A host of `pages`, with VMs of random sizes, bounds and targets, larger in sum than the host.
+function host.random(seed, count)
+    math.randomseed(seed)
+    local total = math.random(20000, 2000000)
+    local vms, overhead, consumed, mins = {}, 0, 0, 0
+    for i = 1, count do
+        local size = math.random(total // count // 2 + 64, total * 3 // count + 64)
+        local max = math.random(size * 3 // 4, size)
+        local min = math.random(0, math.min(max, total // count // 3))
+        local target = math.random(min, max)
+        local used = math.random(0, target)
+        vms[i] = {
+            id = i * 3, name = "vm" .. i, state = "running", size_pages = size, max_pages = max, min_pages = min,
+            shares = math.random(1, 5000), target_pages = target, held = math.random() < 0.1,
+            consumed_pages = used, overhead_pages = 16, balloon_driver = math.random() < 0.9,
+        }
+        if math.random() < 0.8 then
+            local available = math.random(0, target)
+            vms[i].guest = { updated_ns = 1, total_pages = target, available_pages = available, free_pages = available }
+        end
+        overhead, consumed, mins = overhead + 16, consumed + used, mins + min
+    end
+    local core = total // 64
+    return {
+        total_pages = total, core_pages = core, overhead_pages = overhead, reserve_pages = total // 100,
+        guest_pages = consumed, free_pages = math.max(0, total - core - overhead - consumed), now_ns = 1, tick_ns = 1,
+    }, vms
+end
+
+-- Carries a plan out at once, checking each action as the core does. Returns nil, or what is wrong.
+function host.apply(vms, plan)
+    local seen = {}
+    for i, action in ipairs(plan) do
+        local vm
+        for _, candidate in ipairs(vms) do if candidate.id == action.vm then vm = candidate end end
+        if action.verb ~= "balloon" then return "action " .. i .. ": verb" end
+        if not vm then return "action " .. i .. ": no such VM" end
+        if seen[vm] then return "action " .. i .. ": twice" end
+        if vm.held then return "action " .. i .. ": held" end
+        if math.type(action.size_pages) ~= "integer" then return "action " .. i .. ": not a whole number" end
+        if action.size_pages < vm.min_pages then return "action " .. i .. ": below min" end
+        if action.size_pages > vm.max_pages then return "action " .. i .. ": above max" end
+        seen[vm] = true
+        vm.target_pages = action.size_pages
+    end
+end
+
+-- ---- TAP --------------------------------------------------------------------
+
+local number, failures = 0, 0
+
+function host.test(name, body)
+    number = number + 1
+    local ok, why = pcall(body)
+    print((ok and "ok " or "not ok ") .. number .. " " .. name)
+    if not ok then
+        failures = failures + 1
+        print("# " .. tostring(why):gsub("\n", "\n# "))
+    end
+end
+
+function host.done()
+    print("1.." .. number)
+    os.exit(failures == 0)
+end
+
+return host

@@ -1,0 +1,130 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The policies that come with Tithe: every plan is one that the core accepts, and they come to rest where they should.
+
+local host = require("policy_host")
+local test = host.test
+local names = { "proportional", "equal" }
+
+local function promised(vms)
+    local sum = 0
+    for _, vm in ipairs(vms) do sum = sum + vm.target_pages end
+    return sum
+end
+
+-- What can be had at best: held VMs and floors may already be more than the budget.
+local function least(vms)
+    local sum = 0
+    for _, vm in ipairs(vms) do sum = sum + (vm.held and vm.target_pages or tithe.share.floor(vm)) end
+    return sum
+end
+
+for _, name in ipairs(names) do
+    test(name .. ": 500 random hosts: allowed plans, never more promised than there is", function()
+        for seed = 1, 500 do
+            local h, vms = host.random(seed, seed % 40 + 1)
+            local policy = host.load(name)
+            local budget = tithe.share.budget(h, policy.params.free_percent)
+            for tick = 1, 12 do
+                local before = promised(vms)
+                local wrong = host.apply(vms, policy.tick(h, vms, 1))
+                assert(not wrong, ("seed %d, tick %d: %s"):format(seed, tick, wrong))
+                local after = promised(vms)
+                assert(after <= math.max(budget, least(vms)) or after <= before,
+                    ("seed %d, tick %d: %d promised of %d"):format(seed, tick, after, budget))
+            end
+        end
+    end)
+
+    test(name .. ": comes to rest", function()
+        for seed = 1, 100 do
+            local h, vms = host.random(seed, 8)
+            local policy = host.load(name)
+            h.free_pages = h.total_pages
+            for _ = 1, 60 do assert(not host.apply(vms, policy.tick(h, vms, 1))) end
+            assert(#policy.tick(h, vms, 1) == 0, ("seed %d: still moving after 60 ticks"):format(seed))
+        end
+    end)
+
+    test(name .. ": no VMs, no plan", function()
+        local h = host.random(1, 1)
+        assert(#host.load(name).tick(h, {}, 1) == 0)
+    end)
+
+    test(name .. ": the same twice", function()
+        local function run()
+            local h, vms = host.random(7, 20)
+            local policy, text = host.load(name), {}
+            for _ = 1, 10 do
+                local plan = policy.tick(h, vms, 1)
+                for _, a in ipairs(plan) do text[#text + 1] = a.vm .. "=" .. a.size_pages end
+                host.apply(vms, plan)
+            end
+            return table.concat(text, " ")
+        end
+        assert(run() == run())
+    end)
+end
+
+-- Two VMs of 100,000 pages on a host with 100,000 pages for guests.
+local function pair()
+    local h = { total_pages = 100000, core_pages = 0, overhead_pages = 0, reserve_pages = 0, guest_pages = 0,
+        free_pages = 100000, now_ns = 1, tick_ns = 1 }
+    local vms = {}
+    for i = 1, 2 do
+        vms[i] = { id = i, name = "vm" .. i, size_pages = 100000, max_pages = 100000, min_pages = 1000, shares = 1000,
+            target_pages = 50000, held = false, consumed_pages = 50000, balloon_driver = true }
+    end
+    return h, vms
+end
+
+local function settle(policy, h, vms, used)
+    for _ = 1, 60 do
+        for i, vm in ipairs(vms) do
+            vm.guest = { updated_ns = 1, total_pages = vm.target_pages,
+                available_pages = math.max(0, vm.target_pages - used[i]) }
+        end
+        assert(not host.apply(vms, policy.tick(h, vms, 1)))
+    end
+end
+
+test("proportional: shares decide when both need all", function()
+    local h, vms = pair()
+    local policy = host.load("proportional")
+    policy.params.free_percent, policy.params.ignore_percent = 0, 0
+    vms[1].shares = 3000
+    settle(policy, h, vms, { 1e9, 1e9 })
+    assert(vms[1].target_pages == 75000 and vms[2].target_pages == 25000, vms[1].target_pages)
+end)
+
+test("proportional: memory goes to where it is used", function()
+    local h, vms = pair()
+    local policy = host.load("proportional")
+    policy.params.free_percent, policy.params.ignore_percent = 0, 0
+    settle(policy, h, vms, { 70000, 10000 })
+    assert(vms[1].target_pages >= 70000 and vms[2].target_pages >= 10000, vms[1].target_pages)
+    settle(policy, h, vms, { 10000, 70000 })
+    assert(vms[2].target_pages >= 70000, "and back again: " .. vms[2].target_pages)
+end)
+
+test("proportional: state survives save and restore", function()
+    local h, vms = pair()
+    local policy = host.load("proportional")
+    settle(policy, h, vms, { 70000, 10000 })
+    local other = host.load("proportional")
+    other.restore(policy.save())
+    assert(other.save().needs[1] == policy.save().needs[1])
+    other.restore("nonsense")
+    other.restore({ needs = { [1] = {}, x = 5 } })
+end)
+
+test("equal: the same for both, used or not", function()
+    local h, vms = pair()
+    local policy = host.load("equal")
+    policy.params.free_percent, policy.params.ignore_percent = 0, 0
+    vms[1].shares, vms[1].target_pages, vms[2].target_pages = 9000, 90000, 10000
+    settle(policy, h, vms, { 70000, 10000 })
+    assert(vms[1].target_pages == 50000 and vms[2].target_pages == 50000, vms[1].target_pages)
+end)
+
+host.done()

@@ -24,11 +24,14 @@ enum lock_level {
 
 struct lock {
     uint32_t taken;
-    uint32_t level; /* enum lock_level */
+    uint32_t level;     /* enum lock_level */
     uint64_t contended; /* times somebody had to wait */
 };
 
-#define LOCK_INIT(l) { .taken = 0, .level = (l), .contended = 0 }
+#define LOCK_INIT(l)                                                                                         \
+    {                                                                                                        \
+        .taken = 0, .level = (l), .contended = 0                                                             \
+    }
 
 /* Panics in debug builds when a lock of the same or a higher level is held by this CPU. */
 void lock_acquire(struct lock *lock);

@@ -31,7 +31,12 @@ tithe() {
     timeout 30 "$TITHE" "$@"
 }
 
-# A field of the JSON on stdin: json '["vms"][0]["name"]'
+# The last field of this name in the JSON on stdin, without quotes: field state
+field() {
+    sed -n 's/.*"'"$1"'":"\{0,1\}\([^",}]*\).*/\1/p'
+}
+
+# The JSON on stdin is JSON, and Python's idea of a part of it: json '["vms"][0]["name"]'
 json() {
     python3 -c "import json, sys; print(json.load(sys.stdin)$1)"
 }

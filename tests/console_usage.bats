@@ -1,4 +1,5 @@
 # What the console says to command lines that need no machine.
+bats_require_minimum_version 1.5.0
 load console_helper
 
 setup_file() { console_setup; }
@@ -131,7 +132,7 @@ teardown_file() { console_cleanup; }
 @test "errors in JSON" {
     run --separate-stderr tithe --json mem-set a 5X
     assert_failure 2
-    [ "$(json '["error"]["code"]' <<<"$output")" = bad-size ]
+    [ "$(field code <<<"$output")" = bad-size ]
     [[ $stderr == tithe:* ]]
 }
 

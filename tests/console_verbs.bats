@@ -37,9 +37,9 @@ teardown_file() { console_cleanup; }
 
 @test "a VM is also found by its id" {
     local id
-    id=$(tithe --json create byid --size 16M | json '["id"]')
+    id=$(tithe --json create byid --size 16M | field id)
     run tithe --json info "$id"
-    [ "$(json '["vm"]["name"]' <<<"$output")" = byid ]
+    [ "$(field name <<<"$output")" = byid ]
     tithe destroy "$id"
 }
 
@@ -78,12 +78,12 @@ teardown_file() { console_cleanup; }
 
 @test "pause and unpause" {
     tithe create p1 --size 16M --paused
-    [ "$(tithe --json info p1 | json '["vm"]["state"]')" = paused ]
+    [ "$(tithe --json info p1 | field state)" = paused ]
     run tithe unpause p1
     assert_success
-    [ "$(tithe --json info p1 | json '["vm"]["state"]')" = running ]
+    [ "$(tithe --json info p1 | field state)" = running ]
     tithe pause p1
-    [ "$(tithe --json info p1 | json '["vm"]["state"]')" = paused ]
+    [ "$(tithe --json info p1 | field state)" = paused ]
     tithe destroy p1
     run tithe pause p1
     assert_failure 1
@@ -92,20 +92,20 @@ teardown_file() { console_cleanup; }
 @test "mem-set, mem-max, mem-min, shares" {
     tithe create m1 --size 64M
     tithe mem-set m1 32M
-    [ "$(tithe --json info m1 | json '["vm"]["target_pages"]')" = 8192 ]
-    [ "$(tithe --json info m1 | json '["vm"]["held"]')" = True ]
+    [ "$(tithe --json info m1 | field target_pages)" = 8192 ]
+    [ "$(tithe --json info m1 | field held)" = true ]
     run tithe mem-set m1 auto
     assert_output --partial 'left to the policy'
-    [ "$(tithe --json info m1 | json '["vm"]["held"]')" = False ]
+    [ "$(tithe --json info m1 | field held)" = false ]
     tithe mem-max m1 48M
     tithe mem-min m1 8M
     tithe mem-min m1 0
     tithe mem-min m1 1000p
     tithe shares m1 7
     run tithe --json info m1
-    [ "$(json '["vm"]["max_pages"]' <<<"$output")" = 12288 ]
-    [ "$(json '["vm"]["min_pages"]' <<<"$output")" = 1000 ]
-    [ "$(json '["vm"]["shares"]' <<<"$output")" = 7 ]
+    [ "$(field max_pages <<<"$output")" = 12288 ]
+    [ "$(field min_pages <<<"$output")" = 1000 ]
+    [ "$(field shares <<<"$output")" = 7 ]
     run tithe mem-max m1 65M
     assert_failure 1
     run tithe mem-set nosuch 32M
@@ -131,7 +131,7 @@ teardown_file() { console_cleanup; }
     assert_success
     run tithe console nosuch --dump
     assert_failure 1
-    [ "$(tithe --json console k1 --dump | json '["text"][:2]')" = k1 ]
+    [[ $(tithe --json console k1 --dump | field text) == k1:* ]]
     tithe destroy k1
 }
 
@@ -148,7 +148,7 @@ teardown_file() { console_cleanup; }
     run tithe policy load "$POLICIES/equal.lua"
     assert_success
     assert_output --partial 'is active'
-    [ "$(tithe --json policy info | json '["name"]')" = equal ]
+    [ "$(tithe --json policy info | field name)" = equal ]
     run tithe policy set step_percent 25
     assert_success
     assert_line --regexp 'step_percent = 25(.0)?$'
@@ -188,22 +188,22 @@ teardown_file() { console_cleanup; }
     run tithe policy load "$dir/large.lua"
     assert_failure 2
     assert_output --partial 'more than the'
-    [ "$(tithe --json policy info | json '["name"]')" = proportional ]
+    [ "$(tithe --json policy info | field name)" = proportional ]
 }
 
 @test "stats, events, log" {
     run tithe stats
     assert_success
     assert_line --regexp '^sim\.ticks +[0-9]+$'
-    [ "$(tithe --json stats sim.deaths | json '["sim.deaths"]')" -ge 0 ]
+    [ "$(tithe --json stats sim.deaths | field sim.deaths)" -ge 0 ]
     run tithe events
     assert_line --regexp '^ +0 +[0-9.]+ s  policy-active'
-    [ "$(tithe --json events --since 1 | json '["events"][0]["seq"]')" = 1 ]
+    [ "$(tithe --json events --since 1 | json '["events"][0]["seq"]')" = 1 ] # the one that asks Python
     run tithe events --since -1
     assert_failure 2
     run tithe log
     assert_line 'simulated machine is up'
-    tithe --json log | json '["log"]' | grep -q 'simulated machine'
+    tithe --json log | field log | grep -q 'simulated machine'
 }
 
 @test "the ledger balances" {
@@ -211,7 +211,7 @@ teardown_file() { console_cleanup; }
     run tithe ledger
     assert_success
     assert_line 'the ledger balances'
-    [ "$(tithe --json ledger | json '["differences"]')" = 0 ]
+    [ "$(tithe --json ledger | field differences)" = 0 ]
     tithe destroy l1
 }
 
@@ -246,7 +246,7 @@ teardown_file() { console_cleanup; }
     run tithe top --count 2 --delay 1 --width 60
     assert_success
     [ "$(awk '{ if (length > m) m = length } END { print m }' <<<"$output")" -le 60 ]
-    tithe top --json --count 2 --delay 1 | while read -r line; do json '["vms"][0]["name"]' <<<"$line"; done
+    [ "$(tithe top --json --count 2 --delay 1 | grep -c '"vms":\[{')" = 2 ]
     run tithe top --count 0
     assert_failure 2
     tithe destroy t1

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * By the string instructions: short, and fast on every CPU of the last decade (enhanced REP MOVSB/STOSB). GCC
- * must not turn these loops into calls of the functions they are in: hv.mk has -ffreestanding, and there are
- * no byte loops to recognise but those below.
+ * By the string instructions: short, and fast on every CPU of the last decade. Words first, then the odd
+ * bytes: an emulator that counts every iteration counts an eighth of them. GCC must not turn these loops into
+ * calls of the functions they are in: hv.mk has -ffreestanding, and there are no byte loops to recognise but
+ * those below.
  */
 #include "lib/string.h"
 #include "tithe/types.h"
@@ -11,8 +12,10 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes)
 {
     void *d = to;
     const void *s = from;
+    size_t words = bytes / 8, rest = bytes % 8;
 
-    __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(bytes) : : "memory");
+    __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
+    __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(rest) : : "memory");
     return to;
 }
 
@@ -28,8 +31,11 @@ void *memmove(void *to, const void *from, size_t bytes)
 void *memset(void *to, int value, size_t bytes)
 {
     void *d = to;
+    size_t words = bytes / 8, rest = bytes % 8;
+    const uint64_t pattern = (uint8_t)value * 0x0101010101010101ull;
 
-    __asm__ volatile("rep stosb" : "+D"(d), "+c"(bytes) : "a"(value) : "memory");
+    __asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(pattern) : "memory");
+    __asm__ volatile("rep stosb" : "+D"(d), "+c"(rest) : "a"(pattern) : "memory");
     return to;
 }
 

@@ -62,11 +62,57 @@ static void count_reload(const struct tithe_mgmt *m, uint64_t ticks)
     }
 }
 
+/* Most of the structure is room for the data of a chunk, which is copied only where there is any. */
+#define CHUNK_AT offsetof(struct tithe_mgmt, u.io.data)
+
+static bool carries_chunk(uint32_t op, const uint32_t *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i] == op) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t chunk_bytes(const struct tithe_mgmt *m)
+{
+    return m->u.io.length < TITHE_IO_MAX ? m->u.io.length : TITHE_IO_MAX;
+}
+
+/* Operations whose union is not `io` are all smaller than this. */
+#define PLAIN_BYTES (offsetof(struct tithe_mgmt, u) + sizeof(struct tithe_create))
+_Static_assert(sizeof(struct tithe_create) >= sizeof(struct tithe_ledger), "PLAIN_BYTES");
+_Static_assert(sizeof(struct tithe_create) >= sizeof(struct tithe_event), "PLAIN_BYTES");
+_Static_assert(sizeof(struct tithe_create) >= sizeof(struct tithe_policy_info), "PLAIN_BYTES");
+_Static_assert(PLAIN_BYTES >= CHUNK_AT, "PLAIN_BYTES");
+
+static bool mgmt_in(struct process *p, uint64_t at, struct tithe_mgmt *m)
+{
+    static const uint32_t ops[] = {TITHE_OP_CONSOLE_WRITE, TITHE_OP_IMAGE_WRITE, TITHE_OP_POLICY_STAGE,
+                                   TITHE_OP_POLICY_SAVE};
+    if (!user_copy_in(&p->space, at, m, PLAIN_BYTES)) {
+        return false;
+    }
+    return !carries_chunk(m->op, ops, ARRAY_LEN(ops)) ||
+           user_copy_in(&p->space, at + CHUNK_AT, m->u.io.data, chunk_bytes(m));
+}
+
+static bool mgmt_out(struct process *p, uint64_t at, const struct tithe_mgmt *m)
+{
+    static const uint32_t ops[] = {TITHE_OP_CONSOLE_READ, TITHE_OP_LOG_READ, TITHE_OP_FILE_READ,
+                                   TITHE_OP_POLICY_READ, TITHE_OP_POLICY_SAVED};
+    if (carries_chunk(m->op, ops, ARRAY_LEN(ops))) {
+        return user_copy_out(&p->space, at, m, CHUNK_AT + chunk_bytes(m));
+    }
+    return user_copy_out(&p->space, at, m, PLAIN_BYTES);
+}
+
 static int64_t sys_mgmt(struct process *p, uint64_t at)
 {
     static struct tithe_mgmt m;
     const uint64_t from = rdtsc();
-    if (!user_copy_in(&p->space, at, &m, sizeof m)) {
+    if (!mgmt_in(p, at, &m)) {
         return -TITHE_EFAULT;
     }
     m.reason[0] = '\0';
@@ -77,7 +123,7 @@ static int64_t sys_mgmt(struct process *p, uint64_t at)
         return 0;
     }
     const int error = mgmt_do(&m);
-    if (!user_copy_out(&p->space, at, &m, sizeof m)) {
+    if (!mgmt_out(p, at, &m)) {
         return -TITHE_EFAULT;
     }
     count_reload(&m, rdtsc() - from);

@@ -1,0 +1,10 @@
+# The instruction decoder, what it feeds, and guest-virtual addresses, natively.
+UNIT_TESTS += decode interpret
+decode_SRCS := tests/unit/decode_test.c hv/vm/decode.c
+decode_CFLAGS := -Ihv -Ihv/include -fsanitize=address,undefined -fno-sanitize-recover=all
+decode_LIBS := -lcmocka -fsanitize=address,undefined
+
+interpret_SRCS := tests/unit/decode_interpret.c hv/vm/decode.c hv/vm/gva.c hv/vm/interpret.c hv/vm/interpret_alu.c \
+    hv/vm/interpret_mmio.c hv/vm/interpret_pio.c
+interpret_CFLAGS := -mno-red-zone -Ihv -Ihv/include -fsanitize=address,undefined -fno-sanitize-recover=all
+interpret_LIBS := -lcmocka -fsanitize=address,undefined

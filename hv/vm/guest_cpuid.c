@@ -65,17 +65,22 @@ enum { EAX, EBX, ECX, EDX };
 void cpuid_tsc_ratio(uint64_t hz, uint64_t crystal_hz, uint32_t numerator_max, uint32_t *numerator,
                      uint32_t *denominator)
 {
-    /* Convergents of the continued fraction of hz / crystal_hz, as far as they fit. */
+    /* Convergents of the continued fraction of hz / crystal_hz, as far as they fit; then as much of the next one's
+     * last digit as fits, if that is more than half of it: such a fraction is nearer than the last convergent. */
     uint64_t a = hz, b = crystal_hz;
     uint64_t p0 = 0, p1 = 1, q0 = 1, q1 = 0;
     while (b != 0) {
-        const uint64_t digit = a / b, rest = a % b;
+        const uint64_t whole = a / b, rest = a % b;
+        const uint64_t room = p1 != 0 ? (numerator_max - p0) / p1 : UINT64_MAX;
+        const bool fits = whole <= room;
+        const uint64_t digit = fits ? whole : room;
         const uint64_t p = digit * p1 + p0, q = digit * q1 + q0;
-        if (digit > numerator_max || p > numerator_max || q > UINT32_MAX) break;
+        if (2 * digit <= whole && !fits) break;
         p0 = p1;
         p1 = p;
         q0 = q1;
         q1 = q;
+        if (!fits) break;
         a = b;
         b = rest;
     }

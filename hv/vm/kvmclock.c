@@ -21,7 +21,7 @@ void pvclock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift)
         ticks <<= 1;
         ++*shift;
     }
-    while (2 * ns <= ticks) {
+    while (2 * ns < ticks) {
         ns <<= 1;
         --*shift;
     }

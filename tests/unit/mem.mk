@@ -13,3 +13,15 @@ UNIT_TESTS += mem_property
 mem_property_SRCS := tests/unit/mem_property.c tests/unit/mem_model.c $(MEM_TEST_SRCS)
 mem_property_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_property_LIBS := $(MEM_TEST_SANITIZE)
+
+# The walker alone, all formats; `make build/tests/fuzz/mem_walker` makes the fuzzer.
+UNIT_TESTS += mem_walker
+MEM_WALKER_SRCS := tests/fuzz/mem_walker.c tests/unit/mem_tables.c tests/unit/host_env.c \
+                   $(wildcard hv/mem/pt*.c) hv/mem/direct.c
+mem_walker_SRCS := tests/fuzz/mem_walker_random.c $(MEM_WALKER_SRCS)
+mem_walker_CFLAGS := $(MEM_TEST_CFLAGS)
+mem_walker_LIBS := -lcmocka $(MEM_TEST_SANITIZE)
+$(BUILD)/tests/fuzz/mem_walker: $(MEM_WALKER_SRCS)
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Ihv -Ihv/include -Itests/unit -o $@ $^ -lcmocka

@@ -116,6 +116,7 @@ class Peer:
         """The next message as raw payload bytes, or None when nothing comes."""
         end = time.monotonic() + timeout
         while True:
+            self.drain_errors()  # or a full pipe would stop the steward
             parts = bytes(self.buffer).split(b'\0')
             for i, part in enumerate(parts[:-1]):
                 if part:
@@ -146,12 +147,14 @@ class Peer:
             end = time.monotonic() + timeout
             while (raw := self.message(max(0.01, end - time.monotonic()))) is not None:
                 answer = cbor2.loads(raw)
+                if 'bad' in answer:
+                    break  # something was lost: again, at once
                 if answer.get('id') != id or answer.get('session') is None:
                     continue
                 if 'err' in answer:
                     raise Refused(answer['err'])
                 return answer['ok']
-        raise TimeoutError(f'no answer; the steward said: {self.drain_errors()}')
+        raise TimeoutError(f'no answer; the steward said: {self.drain_errors()[-500:]}')
 
     def stage(self, name, source):
         """Sends a policy's source. Returns the arguments that name it for policy-check and policy-load."""

@@ -75,6 +75,7 @@ void steward_run(const struct machine *machine)
     const struct tithe_snapshot *snap = machine->snapshot;
     s->machine = machine;
     policies_start(&s->policies, machine);
+    serve_started(s);
     uint64_t next_tick_ns = 0; /* at once: after a death the policy is back before anyone misses it */
     uint64_t events_told = snap->event_seq, next_event_ns = 0;
     while (!machine->finished()) {

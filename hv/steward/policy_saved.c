@@ -20,6 +20,7 @@ static size_t build_saved(struct policies *p, uint8_t out[TITHE_IO_MAX])
         cborx_end(&w);
     }
     if (p->active != NULL) {
+        cborx_put_text(&w, "from", p->active->title);
         script_params(p->active, &w, "params");
         if (!script_save(p->active, &w, "state")) {
             text_copy(p->last_error, sizeof p->last_error, p->active->why);
@@ -53,7 +54,7 @@ bool policy_saved_inherit(const struct policies *p, struct script *to)
     cbor_item_t *saved = cborx_load(p->saved, p->saved_bytes, &why);
     if (saved == NULL) return true;
     script_params_adopt(to, cborx_get(saved, "params"));
-    bool ok = script_restore(to, cborx_get(saved, "state"));
+    bool ok = script_restore(to, cborx_get(saved, "state"), cborx_get(saved, "from"));
     cbor_decref(&saved);
     return ok;
 }

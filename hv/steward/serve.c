@@ -245,6 +245,11 @@ static void serve_payload(struct steward *s, const uint8_t *bytes, size_t length
     cbor_decref(&item);
 }
 
+void serve_started(struct steward *s)
+{
+    if (s->machine->snapshot->steward_restarts > 0) send_bad("the steward was started again; repeat the request");
+}
+
 void serve_bytes(struct steward *s, const uint8_t *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i++) {

@@ -57,6 +57,9 @@ extern const struct verb verbs[]; /* up to a NULL name */
 /* Takes bytes of the line and answers every request among them. */
 void serve_bytes(struct steward *s, const uint8_t *bytes, size_t length);
 
+/* After a death a request may have been lost with it: tells peers to repeat theirs at once. */
+void serve_started(struct steward *s);
+
 /* ---- For verbs ---------------------------------------------------------- */
 
 __attribute__((format(printf, 5, 6))) void answer_fail(struct answer *a, const char *code, const char *thing,

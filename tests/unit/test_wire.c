@@ -86,6 +86,19 @@ static void test_round_trip(void **state)
     assert_int_equal(frame_encode(payload, FRAME_PAYLOAD_MAX_BYTES + 1, frame), 0);
 }
 
+/* The first run of a frame may be of any length; its count is the first byte, and may look like text. */
+static void test_first_zero_anywhere(void **state)
+{
+    uint8_t payload[600];
+    (void)state;
+    for (size_t zero = 1; zero < sizeof payload; zero++) {
+        size_t n = sample(payload, sizeof payload, 1);
+        payload[zero] = 0;
+        assert_int_equal(feed(frame, frame_encode(payload, n, frame)).good, 1);
+        assert_memory_equal(last_payload, payload, n);
+    }
+}
+
 /* No change of one byte, nor a byte lost or added, yields a payload other than the true one. */
 static void test_damage(void **state)
 {
@@ -310,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_round_trip, reset),
+        cmocka_unit_test_setup(test_first_zero_anywhere, reset),
         cmocka_unit_test_setup(test_damage, reset),
         cmocka_unit_test_setup(test_cut_and_resume, reset),
         cmocka_unit_test_setup(test_duplicates_and_text, reset),

@@ -248,7 +248,7 @@ struct call {
     bool admitted;
     struct cborx_writer *writer;
     const char *key;
-    const cbor_item_t *item;
+    const cbor_item_t *item, *from;
 };
 
 static int do_tick(lua_State *L)
@@ -346,12 +346,13 @@ static int do_restore(lua_State *L)
     struct call *c = lua_touserdata(L, 1);
     script_policy_field(s, "restore");
     value_push(L, c->item);
-    lua_call(L, 1, 0);
+    value_push(L, c->from);
+    lua_call(L, 2, 0);
     return 0;
 }
 
-bool script_restore(struct script *s, const cbor_item_t *saved)
+bool script_restore(struct script *s, const cbor_item_t *saved, const cbor_item_t *from)
 {
     if (!s->has_restore || saved == NULL) return true;
-    return run(s, "restore", s->restore_line, do_restore, &(struct call){.item = saved});
+    return run(s, "restore", s->restore_line, do_restore, &(struct call){.item = saved, .from = from});
 }

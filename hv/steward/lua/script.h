@@ -70,7 +70,8 @@ bool script_event(struct script *s, const char *kind, const struct tithe_event *
 bool script_admit(struct script *s, const struct tithe_create *vm, bool *admitted);
 /* Puts what save() returns under the key; puts nothing when there is no save(). */
 bool script_save(struct script *s, struct cborx_writer *w, const char *key);
-bool script_restore(struct script *s, const cbor_item_t *saved);
+/* `from`: the title of the policy that has saved it. */
+bool script_restore(struct script *s, const cbor_item_t *saved, const cbor_item_t *from);
 
 /* Parameters: scalars in the script's table `params`. */
 bool script_params(struct script *s, struct cborx_writer *w, const char *key);

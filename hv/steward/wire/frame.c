@@ -135,8 +135,10 @@ enum frame_event frame_decode(struct frame_decoder *d, uint8_t byte)
     }
     if (!is_text(byte)) d->binary = true;
     if (d->in_frame) {
-        /* A whole line of text where a frame should be: the line is between frames after all. */
-        if (byte != '\n' || d->binary || d->too_long) return FRAME_NONE;
+        /* A whole line of text where a frame should be: the line is between frames after all. No frame
+         * starts like that: its first byte counts a run, and may be a newline, but the second, the head of
+         * a CBOR map, is no text. */
+        if (byte != '\n' || d->segment_bytes == 1 || d->binary || d->too_long) return FRAME_NONE;
         size_t length = d->segment_bytes;
         start_segment(d);
         d->in_frame = false;

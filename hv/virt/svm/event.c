@@ -19,6 +19,7 @@ void svm_inject_interrupt(struct vcpu *v, uint8_t vector)
 {
     struct svm_vcpu *h = v->hw;
     h->event = EVENT_VALID | EVENT_INTERRUPT | vector;
+    h->deliver = true;
 }
 
 void svm_inject_exception(struct vcpu *v, uint8_t vector, bool has_error, uint32_t error)
@@ -28,12 +29,14 @@ void svm_inject_exception(struct vcpu *v, uint8_t vector, bool has_error, uint32
     uint32_t event = EVENT_VALID | EVENT_EXCEPTION | (has_error ? EVENT_HAS_ERROR : 0) | vector;
     h->event = event_combine(h->event, event);
     h->event_error = h->event == event ? error : 0;
+    h->deliver = true;
 }
 
 void svm_inject_nmi(struct vcpu *v)
 {
     struct svm_vcpu *h = v->hw;
     h->nmi_waiting = true;
+    h->deliver = true;
 }
 
 void svm_keep_event(struct svm_vcpu *h, const struct vmcb *c)
@@ -48,6 +51,7 @@ void svm_keep_event(struct svm_vcpu *h, const struct vmcb *c)
     if (type == EVENT_EXCEPTION && (vector == VECTOR_BP || vector == VECTOR_OF)) return;
     h->event = event;
     h->event_error = (uint32_t)(info >> 32);
+    h->deliver = true;
 }
 
 /* No CPU keeps NMIs blocked for us before IRET: the intercept tells of it. It comes before the IRET is done,
@@ -65,6 +69,7 @@ bool svm_deliver(struct vcpu *v)
 {
     struct svm_vcpu *h = v->hw;
     if (h->nmi_waiting) deliver_nmi(h);
+    h->deliver = h->nmi_waiting;
     if (h->event == EVENT_TRIPLE_FAULT) return false;
     h->vmcb->event_inj = h->event | (uint64_t)h->event_error << 32;
     h->event = 0;

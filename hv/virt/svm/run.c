@@ -46,9 +46,12 @@ static void instruction(struct exit *e, const struct vmcb *c, enum exit_kind kin
 static void exit(struct vcpu *v, struct svm_vcpu *h, struct vmcb *c)
 {
     struct exit *e = &v->exit;
+    if (c->exit_code == SVM_EXIT_NPF) {
+        fault_exit(e, h, c);
+        return;
+    }
     switch (c->exit_code) {
     case SVM_EXIT_CPUID: instruction(e, c, EXIT_CPUID, 2); break;
-    case SVM_EXIT_NPF: fault_exit(e, h, c); break;
     case SVM_EXIT_IOIO: io_exit(e, c); break;
     case SVM_EXIT_HLT: instruction(e, c, EXIT_HLT, 1); break;
     case SVM_EXIT_MSR: instruction(e, c, c->exit_info1 & 1 ? EXIT_MSR_WRITE : EXIT_MSR_READ, 2); break;
@@ -100,7 +103,7 @@ void svm_run(struct vcpu *v)
         svm_new_asid(h);
     }
     if (v->clear_shadow) finish_instruction(v, c);
-    if ((h->event != 0 || h->nmi_waiting) && !svm_deliver(v)) {
+    if (h->deliver && !svm_deliver(v)) {
         v->exit.kind = EXIT_TRIPLE_FAULT;
         return;
     }

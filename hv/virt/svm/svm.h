@@ -19,6 +19,7 @@ struct svm_vcpu {
     uint32_t event;           /* for the next entry, or one whose delivery an exit cut short; 0: none */
     uint32_t event_error;
     bool nmi_waiting, nmi_blocked;
+    bool deliver; /* an event or NMI waits: svm_deliver has something to do */
     struct live_state live;
 };
 

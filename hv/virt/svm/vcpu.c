@@ -113,6 +113,7 @@ static void reset_common(struct vcpu *v)
     v->tlb_seen = v->vm->tlb_generation - 1;
     h->event = 0;
     h->nmi_waiting = false;
+    h->deliver = false;
     h->nmi_blocked = false;
     c->intercept1 = SVM_INTERCEPT1;
     c->v_tpr = 0;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * bool vmx_enter(uint64_t gpr[GPR_COUNT], bool launched);
+ * uint32_t vmx_enter(uint64_t gpr[GPR_COUNT]);
  *
- * Into the guest and back. Guest RSP, RIP and RFLAGS travel in the VMCS. True: VM entry was refused before
- * anything of the guest was loaded (VMfail). Only general registers are moved here: the FPU is the caller's business.
+ * Into the guest and back. Guest RSP, RIP and RFLAGS travel in the VMCS. 0, or the VM-instruction error (SDM 3C 31.4):
+ * entry was refused before anything of the guest was loaded. Only general registers are moved here: the FPU is the caller's business.
  */
-#define HOST_RSP 0x6C14
+#define HOST_RSP          0x6C14
+#define INSTRUCTION_ERROR 0x4400
+#define NOT_LAUNCHED      5
 
         .text
         .globl vmx_enter
@@ -20,7 +22,6 @@ vmx_enter:
         push %rdi
         mov $HOST_RSP, %eax
         vmwrite %rsp, %rax
-        test %sil, %sil
         mov 0x00(%rdi), %rax
         mov 0x08(%rdi), %rcx
         mov 0x10(%rdi), %rdx
@@ -36,11 +37,18 @@ vmx_enter:
         mov 0x70(%rdi), %r14
         mov 0x78(%rdi), %r15
         mov 0x38(%rdi), %rdi
-        jz 1f
         vmresume
-        jmp 2f
-1:      vmlaunch
-2:      mov $1, %eax
+        /* Refused. A VMCS that was just loaded is to be launched: found out here, where it costs the others nothing. */
+        mov $INSTRUCTION_ERROR, %eax
+        vmread %rax, %rax
+        cmp $NOT_LAUNCHED, %eax
+        jne 3f
+        mov (%rsp), %rdi
+        mov 0x00(%rdi), %rax
+        mov 0x38(%rdi), %rdi
+        vmlaunch
+        mov $INSTRUCTION_ERROR, %eax
+        vmread %rax, %rax
         jmp 3f
 
         .globl vmx_exit_entry

@@ -27,6 +27,7 @@ void vmx_inject_interrupt(struct vcpu *v, uint8_t vector)
 {
     struct vmx_vcpu *h = v->hw;
     h->entry_event = EVENT_VALID | EVENT_INTERRUPT | vector;
+    h->deliver = true;
 }
 
 void vmx_inject_exception(struct vcpu *v, uint8_t vector, bool has_error, uint32_t error)
@@ -38,12 +39,14 @@ void vmx_inject_exception(struct vcpu *v, uint8_t vector, bool has_error, uint32
     uint32_t event = EVENT_VALID | EVENT_EXCEPTION | (has_error ? EVENT_HAS_ERROR : 0) | vector;
     h->entry_event = event_combine(h->entry_event, event);
     h->entry_error = h->entry_event == event ? error : 0;
+    h->deliver = true;
 }
 
 void vmx_inject_nmi(struct vcpu *v)
 {
     struct vmx_vcpu *h = v->hw;
     h->nmi_waiting = true;
+    h->deliver = true;
 }
 
 void vmx_keep_event(struct vcpu *v, uint32_t idt_event)
@@ -61,6 +64,7 @@ void vmx_keep_event(struct vcpu *v, uint32_t idt_event)
         return;
     }
     h->entry_event = idt_event & (EVENT_VALID | EVENT_HAS_ERROR | EVENT_TYPE | EVENT_VECTOR);
+    h->deliver = true;
     if (idt_event & EVENT_HAS_ERROR) h->entry_error = (uint32_t)vmread(IDT_EVENT_ERROR);
 }
 
@@ -79,6 +83,7 @@ bool vmx_deliver(struct vcpu *v)
 {
     struct vmx_vcpu *h = v->hw;
     if (h->nmi_waiting) deliver_nmi(h);
+    h->deliver = h->nmi_waiting;
     if (h->entry_event == 0) return true;
     if (h->entry_event == EVENT_TRIPLE_FAULT) return false;
     vmwrite(ENTRY_EVENT, h->entry_event);

@@ -9,7 +9,7 @@
 #include "x86/msr.h"
 #include "x86/percpu.h"
 
-bool vmx_enter(uint64_t gpr[GPR_COUNT], bool launched);
+uint32_t vmx_enter(uint64_t gpr[GPR_COUNT]);
 
 /* VM-instruction errors that an entry can meet (SDM 3C 31.4). */
 static const char *instruction_error(uint32_t number)
@@ -108,22 +108,22 @@ void vmx_run(struct vcpu *v)
         flush();
     }
     if (v->clear_shadow) finish_instruction(v);
-    if ((h->entry_event != 0 || h->nmi_waiting) && !vmx_deliver(v)) {
+    if (h->deliver && !vmx_deliver(v)) {
         v->exit.kind = EXIT_TRIPLE_FAULT;
         return;
     }
     if (v->window_wanted) vmx_set_controls(h, CPU_INTERRUPT_WINDOW, 0);
-    if (v->regs.rip != h->rip) vmwrite(GUEST_RIP, v->regs.rip);
+    vmwrite(GUEST_RIP, v->regs.rip); /* hardly ever what it was */
     if (v->regs.gpr[RSP] != h->rsp) vmwrite(GUEST_RSP, v->regs.gpr[RSP]);
     if (v->regs.rflags != h->rflags) vmwrite(GUEST_RFLAGS, v->regs.rflags);
 
-    if (vmx_enter(v->regs.gpr, h->launched)) {
+    uint32_t error = vmx_enter(v->regs.gpr);
+    if (error != 0) {
         v->exit.kind = EXIT_BAD_STATE;
-        v->exit.why = instruction_error((uint32_t)vmread(INSTRUCTION_ERROR));
+        v->exit.why = instruction_error(error);
         return;
     }
-    h->launched = true;
-    v->regs.rip = h->rip = vmread(GUEST_RIP);
+    v->regs.rip = vmread(GUEST_RIP);
     v->regs.gpr[RSP] = h->rsp = vmread(GUEST_RSP);
     v->regs.rflags = h->rflags = vmread(GUEST_RFLAGS);
     exit(v, (uint32_t)vmread(EXIT_REASON));

@@ -126,7 +126,6 @@ void vmx_park(void)
     live_save(&h->live);
     /* Cleared, not just put away, so that any CPU may load it next (SDM 3C 24.11.3). */
     vmclear(h->vmcs);
-    h->launched = false;
     cpu->live_vcpu = NULL;
     /* VM exits leave limits of 64 KiB (SDM 3C 28.5.2): ring 3 could load selectors from behind the GDT. */
     struct table_register gdt, idtr;
@@ -250,6 +249,7 @@ static void reset_common(struct vcpu *v)
     v->window_wanted = false;
     h->entry_event = 0;
     h->nmi_waiting = false;
+    h->deliver = false;
     for (enum seg s = SEG_ES; s <= SEG_GS; s++) vmx_set_seg(v, s, &data);
     vmx_set_seg(v, SEG_LDTR, &ldt);
     vmx_set_seg(v, SEG_TR, &task);
@@ -270,7 +270,6 @@ static void reset_common(struct vcpu *v)
     vmwrite(GUEST_RIP, 0);
     vmwrite(GUEST_RFLAGS, RFLAGS_RESET);
     h->rsp = 0;
-    h->rip = 0;
     h->rflags = RFLAGS_RESET;
     vmwrite(GUEST_BLOCKING, 0);
     vmwrite(GUEST_ACTIVITY, ACTIVITY_ACTIVE);

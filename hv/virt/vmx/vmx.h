@@ -12,13 +12,13 @@
 
 struct vmx_vcpu {
     hpa_t vmcs;
-    bool launched;         /* VMRESUME, not VMLAUNCH: the VMCS has been entered since it was last cleared */
     uint32_t host_cpu;     /* the host state in the VMCS is that of this CPU */
     uint32_t cpu_controls; /* what CPU_CONTROLS holds */
     uint32_t entry_event; /* event for the next entry, or the one whose delivery an exit cut short; 0: none */
     uint32_t entry_error;
     bool nmi_waiting;
-    uint64_t rsp, rip, rflags; /* what the VMCS holds: written only when changed */
+    bool deliver;         /* an event or NMI waits: vmx_deliver has something to do */
+    uint64_t rsp, rflags; /* what the VMCS holds: written only when changed */
     struct live_state live;
 };
 

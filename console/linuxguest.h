@@ -11,7 +11,7 @@
 
 #define LINUX_IMAGE  "vmlinuz"
 #define INITRD_IMAGE "initrd"
-#define MITE_IMAGE   "mite.elf"
+#define MITE_IMAGE   "mite"
 
 /* The command line that Debian's kernel needs here (guest-tools/linux/cmdline.txt, or a minimum when that is
  * not at hand). */

@@ -255,7 +255,7 @@ teardown_file() { console_cleanup; }
 @test "several consoles at once" {
     local i pids=()
     for i in 1 2 3 4 5 6 7 8; do
-        (tithe create "par$i" --size 4M --kernel mite.elf && tithe pause "par$i" && tithe list &&
+        (tithe create "par$i" --size 4M --kernel mite && tithe pause "par$i" && tithe list &&
             tithe destroy "par$i") >/dev/null &
         pids+=($!)
     done

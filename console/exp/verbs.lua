@@ -48,7 +48,7 @@ end
 function tithe.create(vm)
     local kernel, module, cmdline = vm.kernel, vm.module, vm.cmdline
     if vm.mite then
-        kernel, cmdline = "mite.elf", "run=" .. vm.mite
+        kernel, cmdline = "mite", "run=" .. vm.mite
     elseif not kernel then
         kernel, module, cmdline = "vmlinuz", module or "initrd", cmdline or tithe.linux_cmdline()
     end

@@ -134,7 +134,7 @@ static void start_machine(struct sim *sim)
     text_copy(s->machine, sizeof s->machine, "sim");
     add_image(sim, "vmlinuz", 8 << 20);
     add_image(sim, "initrd", 2 << 20);
-    add_image(sim, "mite.elf", 32 << 10);
+    add_image(sim, "mite", 32 << 10);
     add_vms(sim);
     sim_log(sim, "simulated machine is up");
 }

@@ -76,13 +76,8 @@ static void reboot(void *ctx)
 static size_t balloon_give(void *ctx, const uint32_t *gfns, size_t count)
 {
     struct vm *vm = ctx;
-    size_t taken = 0;
     FLUSH_BATCH(batch, &vm->p2m);
-    for (size_t i = 0; i < count; i++) {
-        if (p2m_balloon(&vm->p2m, gfns[i], &batch) == P2M_GIVE_OK) {
-            taken++;
-        }
-    }
+    const size_t taken = p2m_balloon_pages(&vm->p2m, gfns, count, &batch);
     flush_discharge(&batch);
     return taken;
 }
@@ -90,11 +85,7 @@ static size_t balloon_give(void *ctx, const uint32_t *gfns, size_t count)
 static size_t balloon_take(void *ctx, const uint32_t *gfns, size_t count)
 {
     struct vm *vm = ctx;
-    size_t taken = 0;
-    for (size_t i = 0; i < count; i++) {
-        taken += p2m_unballoon(&vm->p2m, gfns[i]) ? 1 : 0;
-    }
-    return taken;
+    return p2m_unballoon_pages(&vm->p2m, gfns, count);
 }
 
 static void balloon_driver(void *ctx, bool up)

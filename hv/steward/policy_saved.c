@@ -21,7 +21,7 @@ static size_t build_saved(struct policies *p, uint8_t out[TITHE_IO_MAX])
     }
     if (p->active != NULL) {
         cborx_put_text(&w, "from", p->active->title);
-        script_params(p->active, &w, "params");
+        script_params(p->active, &w, "params", true);
         if (!script_save(p->active, &w, "state")) {
             text_copy(p->last_error, sizeof p->last_error, p->active->why);
         }

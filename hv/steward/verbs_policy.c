@@ -49,7 +49,7 @@ void put_policy_info(struct cborx_writer *w, const char *key, struct steward *s)
     cborx_put_uint(w, "lua_bytes", active != NULL ? active->used_bytes : 0);
     cborx_put_uint(w, "lua_max_bytes", SCRIPT_MAX_BYTES);
     if (active != NULL) {
-        script_params(active, w, "params");
+        script_params(active, w, "params", false);
     } else {
         cborx_put_map(w, "params");
         cborx_end(w);
@@ -212,7 +212,7 @@ static void put_check(struct cborx_writer *w, const struct policy_check *check, 
         cborx_put_text(w, NULL, check->prints[i]);
     }
     cborx_end(w);
-    script_params(script, w, "params");
+    script_params(script, w, "params", false);
 }
 
 static bool check_source(struct steward *s, const struct request *r, struct answer *a,
@@ -310,7 +310,7 @@ void verb_policy_set(struct steward *s, const struct request *r, struct answer *
             answer_fail(a, "bad-args", name, "", "%s", p->active->why);
         }
     } else {
-        script_params(p->active, &a->w, "params");
+        script_params(p->active, &a->w, "params", false);
         s->tick_now = true;
     }
 }

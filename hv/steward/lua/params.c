@@ -16,6 +16,10 @@ struct params_call {
     char why[SCRIPT_WHY_MAX];
 };
 
+/* Registry key of the table of those that an operator has set, name to value. Only these outlive a reload:
+ * a default that was edited in the file must show. */
+static const char set_key;
+
 /* No Lua code of the script runs in here, only table accesses; but those may run
  * out of memory, so they too are made under a pcall. */
 static bool guarded(struct script *s, lua_CFunction f, struct params_call *c)
@@ -43,10 +47,28 @@ static int do_params(lua_State *L)
     return 0;
 }
 
-bool script_params(struct script *s, struct cborx_writer *w, const char *key)
+static void push_set(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &set_key) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &set_key);
+}
+
+static int do_params_set(lua_State *L)
+{
+    struct params_call *c = lua_touserdata(L, 1);
+    push_set(L);
+    value_write(L, lua_gettop(L), c->writer, c->key, 0);
+    return 0;
+}
+
+bool script_params(struct script *s, struct cborx_writer *w, const char *key, bool only_set)
 {
     struct cborx_mark mark = cborx_mark(w);
-    bool ok = guarded(s, do_params, &(struct params_call){.writer = w, .key = key});
+    bool ok =
+        guarded(s, only_set ? do_params_set : do_params, &(struct params_call){.writer = w, .key = key});
     if (ok) return true;
     cborx_rewind(w, mark);
     cborx_put_map(w, key);
@@ -116,8 +138,12 @@ static int do_set(lua_State *L)
     } else {
         lua_settop(L, 4); /* call, params, old, new */
         lua_pushstring(L, c->name);
-        lua_insert(L, -2);
+        lua_pushvalue(L, 4);
         lua_rawset(L, params);
+        push_set(L);
+        lua_pushstring(L, c->name);
+        lua_pushvalue(L, 4);
+        lua_rawset(L, -3);
     }
     return 0;
 }

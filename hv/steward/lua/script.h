@@ -74,7 +74,8 @@ bool script_save(struct script *s, struct cborx_writer *w, const char *key);
 bool script_restore(struct script *s, const cbor_item_t *saved, const cbor_item_t *from);
 
 /* Parameters: scalars in the script's table `params`. */
-bool script_params(struct script *s, struct cborx_writer *w, const char *key);
+/* All of them, or only those that an operator has set. */
+bool script_params(struct script *s, struct cborx_writer *w, const char *key, bool only_set);
 /* Sets one; refuses an unknown name, another type, and values outside of `ranges`. */
 bool script_param_set(struct script *s, const char *name, const cbor_item_t *value);
 /* Takes over those that exist here and are of the same type; ignores the rest. */

@@ -176,6 +176,7 @@ static void write_constants(struct vmx_vcpu *h, struct vm *vm, uint16_t vpid)
     vmwrite(MSR_BITMAP, msr_bitmap);
     vmwrite(EPT_POINTER, ept_pointer(vm->p2m.root, vmx_caps.ept_vpid));
     vmwrite(VPID, vpid);
+    if (vmx_caps.cpu2 & CPU2_XSAVES) vmwrite(XSS_EXIT_BITMAP, 0); /* IA32_XSS itself exits */
     vmwrite(VMCS_LINK, UINT64_MAX);
     vmwrite(TSC_OFFSET, 0);
     vmwrite(CR0_MASK, ~CR0_GUEST);

@@ -247,7 +247,8 @@ static void serve_payload(struct steward *s, const uint8_t *bytes, size_t length
 
 void serve_started(struct steward *s)
 {
-    if (s->machine->snapshot->steward_restarts > 0) send_bad("the steward was started again; repeat the request");
+    if (s->machine->snapshot->steward_restarts > 0)
+        send_bad("the steward was started again; repeat the request");
 }
 
 void serve_bytes(struct steward *s, const uint8_t *bytes, size_t length)

@@ -11,7 +11,9 @@ local function same(got, want)
         "got " .. table.concat(got, " ") .. ", want " .. table.concat(want, " "))
 end
 
-test("by weight", function() same(share.divide(600, { 1, 2, 3 }, { 0, 0, 0 }, { 999, 999, 999 }), { 100, 200, 300 }) end)
+test("by weight", function()
+    same(share.divide(600, { 1, 2, 3 }, { 0, 0, 0 }, { 999, 999, 999 }), { 100, 200, 300 })
+end)
 test("a max passes its rest on", function()
     same(share.divide(600, { 1, 2, 3 }, { 0, 0, 0 }, { 999, 999, 150 }), { 150, 300, 150 })
 end)

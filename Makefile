@@ -39,24 +39,16 @@ $(BUILD)/deps.mk: images/packages.txt $(wildcard /var/lib/dpkg/status)
 	$(Q)images/deps $(if $(findstring n,$(firstword -$(MAKEFLAGS))),--check)
 	$(Q)mkdir -p $(@D) && touch $@
 
-# $(call product,fragment,files): the files under build/ when that part is there.
-product = $(if $(wildcard $(1)),$(addprefix $(BUILD)/,$(2)))
+include hv/hv.mk
+include hv/steward/steward.mk
+include console/console.mk
+include guest-tools/mite/mite.mk
+include guest-tools/linux/linux.mk
+include images/images.mk
+include tests/tests.mk
 
--include hv/hv.mk
--include hv/steward/steward.mk
--include console/console.mk
--include guest-tools/mite/mite.mk
--include guest-tools/linux/linux.mk
--include images/images.mk
--include tests/tests.mk
-
-# The products, each once its fragment is there.
-PRODUCTS := $(call product,hv/hv.mk,hv/tithe.elf) \
-            $(call product,hv/steward/steward.mk,steward/steward) \
-            $(call product,console/console.mk,console/tithe) \
-            $(call product,guest-tools/mite/mite.mk,guest/mite.elf) \
-            $(call product,guest-tools/linux/linux.mk,guest/vmlinuz guest/initrd) \
-            $(call product,images/images.mk,images/modules.cpio images/tithe.iso)
+PRODUCTS := $(addprefix $(BUILD)/,hv/tithe.elf steward/steward console/tithe guest/mite.elf guest/vmlinuz guest/initrd \
+                                  images/modules.cpio images/tithe.iso)
 
 FORCE: # a prerequisite for what must be looked at every time
 .PHONY: FORCE help deps all iso run test test-host bench format lint clean distclean

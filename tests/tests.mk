@@ -23,8 +23,7 @@
 # tests/run-tests finds Lua and bats files by name; of C programs it runs those that the fragments list. Skip a test with
 # a reason (bats: skip "why"; cmocka: print why, then skip(); TAP: ok 1 name # SKIP why); it is shown at the end.
 
-HOST_TEST_NEEDS += $(call product,hv/steward/steward.mk,steward/steward) \
-                   $(call product,console/console.mk,console/tithe)
+HOST_TEST_NEEDS += $(BUILD)/steward/steward $(BUILD)/console/tithe
 
 include $(sort $(wildcard tests/unit/*.mk))
 

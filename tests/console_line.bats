@@ -14,7 +14,7 @@ changes() {
     cat >"$BATS_TEST_TMPDIR/changes.lua" <<'LUA'
 local n = 12
 for i = 1, n do
-    local made = tithe.create { name = "v" .. i, size = "4M", kernel = "mite.elf" }
+    local made = tithe.create { name = "v" .. i, size = "4M", kernel = "mite" }
     assert(made.name == "v" .. i)
     if i % 2 == 0 then tithe.destroy("v" .. i) else tithe.shares("v" .. i, 1000 + i) end
 end
@@ -36,6 +36,12 @@ LUA
 }
 
 @test "a good line" { changes rate=0; }
+@test "a long session: ids of every length" {
+    echo 'for _ = 1, 700 do tithe.hello() end print("all")' >"$BATS_TEST_TMPDIR/long.lua"
+    run tithe --connect "$(bad_line rate=0)" --patience 2 exp run "$BATS_TEST_TMPDIR/long.lua"
+    assert_success
+    assert_output all
+}
 @test "frames lost" { changes seed=1 rate=15 faults=drop; }
 @test "frames cut" { changes seed=2 rate=25 faults=cut; }
 @test "frames with a bit turned" { changes seed=3 rate=30 faults=flip; }
@@ -83,7 +89,7 @@ LUA
     start_sim dying
     cat >"$BATS_TEST_TMPDIR/dying.lua" <<'LUA'
 for i = 1, 3 do
-    tithe.create { name = "d" .. i, size = "4M", kernel = "mite.elf" }
+    tithe.create { name = "d" .. i, size = "4M", kernel = "mite" }
     pcall(tithe.call, "steward-kill")
 end
 assert(#tithe.list() == 3)

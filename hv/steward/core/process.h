@@ -26,6 +26,7 @@ struct process {
     uint64_t phase_ns;    /* CPU time it had used when the phase, or its turn after a wait, began */
     uint64_t turn_ns;     /* when it was last entered */
     bool waiting;         /* in TITHE_SYS_WAIT */
+    bool has_waited;      /* it came so far: it is a steward that works */
     uint64_t wait_until_ns;
     uint64_t wake;    /* TITHE_WAKE_* not yet delivered */
     const char *died; /* why it has to die; NULL: it lives */

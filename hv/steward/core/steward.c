@@ -30,12 +30,12 @@ static uint64_t policy_budget_ns;
 static uint64_t protocol_budget_ns;
 static bool alive;
 
-/* A steward that dies at once, again and again, is retried only this often, so that it cannot eat the
- * machine. */
+/* A steward that dies again and again before it has once come to wait is retried only this often, so that it
+ * cannot eat the machine. One that worked is back at once, however often it was killed: guests may need its
+ * policy. */
 #define RETRY_NS     1000000000ull
 #define QUICK_DEATHS 3u
 static uint32_t quick_deaths;
-static uint64_t started_ns;
 static uint64_t retry_ns;
 
 static const char *start(void)
@@ -55,7 +55,6 @@ static const char *start(void)
     fpu_state_reset(&process.fpu);
     process.fpu.xcr0 = fpu_host_xcr0();
     process.phase_ns = process.sched.cpu_ns;
-    started_ns = time_now_ns();
     alive = true;
     sched_wake(&process.sched);
     return NULL;
@@ -102,9 +101,8 @@ static void bury(void)
     process_unload(&process);
     restarts++;
 
-    const uint64_t now = time_now_ns();
-    quick_deaths = now - started_ns < RETRY_NS && !process.blameless ? quick_deaths + 1 : 0;
-    retry_ns = quick_deaths > QUICK_DEATHS ? now + RETRY_NS : now;
+    quick_deaths = process.has_waited ? 0 : quick_deaths + 1;
+    retry_ns = time_now_ns() + (quick_deaths > QUICK_DEATHS ? RETRY_NS : 0);
 }
 
 static void try_start(void)

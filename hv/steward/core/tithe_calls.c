@@ -16,6 +16,7 @@
 static int64_t sys_wait(struct process *p, uint64_t until_ns)
 {
     uint64_t bits = p->wake;
+    p->has_waited = true;
     if (serial_rx_pending()) {
         bits |= TITHE_WAKE_INPUT;
     }

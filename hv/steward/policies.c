@@ -139,9 +139,10 @@ static bool apply(struct policies *p, const char *function)
     int64_t error = p->machine->plan(plan->actions, plan->count, &p->result);
     if (at_fault == 0 || error == 0) return true;
     const struct tithe_action *a = &plan->actions[judged.first];
+    int line = strcmp(function, "tick") == 0 ? p->active->tick_line : p->active->event_line;
     char why[SCRIPT_WHY_MAX];
-    snprintf(why, sizeof why, "%s.lua: %s: the plan was refused: action %u (VM %u to %llu pages): %s%s",
-             p->active->name, function, judged.first + 1, a->vm, (unsigned long long)a->pages[0],
+    snprintf(why, sizeof why, "%s.lua:%d: %s: the plan was refused: action %u (VM %u to %llu pages): %s%s",
+             p->active->name, line, function, judged.first + 1, a->vm, (unsigned long long)a->pages[0],
              name_of_refusal(judged.why[judged.first]), at_fault > 1 ? ", and others" : "");
     failed(p, why);
     return false;

@@ -239,9 +239,9 @@ static bool plan_is_allowed(struct answer *a, const struct source *source, const
     uint32_t i = check->result.first;
     answer_fail(a, "refused", source->name,
                 "'tithe policy check' shows the whole plan; the policy in charge stays",
-                "%s.lua: action %u of its plan (VM %u to %llu pages) would be refused: %s", source->name,
-                i + 1, check->plan.actions[i].vm, (unsigned long long)check->plan.actions[i].pages[0],
-                name_of_refusal(check->result.why[i]));
+                "%s.lua:%d: action %u of its plan (VM %u to %llu pages) would be refused: %s", source->name,
+                check->candidate->tick_line, i + 1, check->plan.actions[i].vm,
+                (unsigned long long)check->plan.actions[i].pages[0], name_of_refusal(check->result.why[i]));
     return false;
 }
 

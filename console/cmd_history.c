@@ -38,7 +38,7 @@ void event_text(const cbor_item_t *event, char *buf, size_t n)
         at += (size_t)snprintf(buf + at, n - at, ": %s", stops[value]);
         if (value == 2 && at < n)
             at += (size_t)snprintf(buf + at, n - at, " %" PRIu64, field_uint(event, "value2"));
-    } else if (at < n && (strcmp(kind, "reserve") == 0 || strcmp(kind, "vm-created") == 0)) {
+    } else if (at < n && value > 0 && (strcmp(kind, "reserve") == 0 || strcmp(kind, "vm-created") == 0)) {
         char size[16];
 
         at += (size_t)snprintf(buf + at, n - at, " (%s%s)", size_text(value, size, sizeof size),

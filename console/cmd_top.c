@@ -63,7 +63,7 @@ enum status cmd_top(struct context *t, struct error *e)
                *delay_text = option_value(t->options, "delay");
     bool terminal =
         isatty(0) && isatty(1) && !t->json && count_text == NULL && !option_given(t->options, "once");
-    bool shown = false;
+    enum top_end end = TOP_NOT_SHOWN;
     uint64_t count = 0, delay = 0;
     enum status s = STATUS_OK;
 
@@ -71,7 +71,7 @@ enum status cmd_top(struct context *t, struct error *e)
     if (s == STATUS_OK && delay_text != NULL) s = number_parse(delay_text, "delay", 1, 86400, &delay, e);
     if (s != STATUS_OK) return s;
     if (option_given(t->options, "once")) count = 1;
-    if (terminal) s = top_screen(t, delay > 0 ? (double)delay : DELAY_DEFAULT_S, &shown, e);
-    if (s != STATUS_OK || shown) return s;
+    if (terminal) s = top_screen(t, delay > 0 ? (double)delay : DELAY_DEFAULT_S, &end, e);
+    if (s != STATUS_OK || end != TOP_NOT_SHOWN) return s;
     return plain(t, count, delay > 0 ? (double)delay : DELAY_PLAIN_S, e);
 }

@@ -281,17 +281,18 @@ static int f_is_terminal(lua_State *L)
     return 1;
 }
 
-/* tithe.screen([seconds]) -> "quit", or false when no terminal can show it: the live top, until the user
- * leaves it. */
+/* tithe.screen([seconds]) -> the live top, until the user leaves it: "left" by its key, "quit" from its prompt; nil when
+ * there is no terminal that can show it. */
 static int f_screen(lua_State *L)
 {
-    struct context *t = self(L)->context;
-    bool shown = false;
+    enum top_end end = TOP_NOT_SHOWN;
     struct error e;
 
-    if (isatty(0) && isatty(1) && top_screen(t, luaL_optnumber(L, 1, 2.0), &shown, &e) != STATUS_OK)
+    if (isatty(0) && isatty(1) &&
+        top_screen(self(L)->context, luaL_optnumber(L, 1, 2.0), &end, &e) != STATUS_OK)
         return exp_raise(L, &e);
-    lua_pushboolean(L, shown);
+    if (end == TOP_NOT_SHOWN) return 0;
+    lua_pushstring(L, end == TOP_QUIT ? "quit" : "left");
     return 1;
 }
 

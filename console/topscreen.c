@@ -136,20 +136,20 @@ static enum status loop(struct screen *s, struct error *e)
     return STATUS_OK;
 }
 
-enum status top_screen(struct context *t, double delay_s, bool *shown, struct error *e)
+enum status top_screen(struct context *t, double delay_s, enum top_end *end, struct error *e)
 {
     static struct screen s;
     SCREEN *terminal;
     enum status status;
 
     s = (struct screen){.context = t, .delay_s = delay_s};
-    *shown = false;
+    *end = TOP_NOT_SHOWN;
     status = context_client(t, &s.feed.client, e);
     if (status != STATUS_OK) return status;
     do {
         terminal = newterm(NULL, stdout, stdin);
         if (terminal == NULL) return STATUS_OK; /* a terminal that ncurses does not know */
-        *shown = true;
+        *end = TOP_LEFT;
         s.prompt = false;
         cbreak();
         noecho();
@@ -158,8 +158,8 @@ enum status top_screen(struct context *t, double delay_s, bool *shown, struct er
         status = loop(&s, e);
         endwin();
         delscreen(terminal);
-        if (status == STATUS_OK && s.prompt) s.leave = prompt_run(t) == PROMPT_QUIT;
-    } while (status == STATUS_OK && !s.leave);
+        if (status == STATUS_OK && s.prompt && prompt_run(t) == PROMPT_QUIT) *end = TOP_QUIT;
+    } while (status == STATUS_OK && !s.leave && *end != TOP_QUIT);
     topfeed_free(&s.feed);
     return status;
 }

@@ -303,10 +303,10 @@ if o.plot then plot(o.plot) end
 
 -- On a terminal the machine is the user's now.
 if tithe.is_terminal() and not o.batch and not quiet then
-    say("the demonstration %s. The machine goes on: q leaves the screen", failed and "FAILED" or "passed")
+    say("the demonstration %s. The machine goes on: q leaves the screen for a prompt", failed and "FAILED" or "passed")
     tithe.sleep_host(2)
     local next = "top"
-    while next == "top" and tithe.screen() do next = tithe.prompt() end
+    while next == "top" and tithe.screen() == "left" do next = tithe.prompt() end
 end
 
 local ending

@@ -8,27 +8,28 @@
 #include <sys/mman.h>
 
 #include "clock.h"
+#include "input.h"
 #include "meminfo.h"
 #include "pattern.h"
 
 #define RESERVATION_BYTES (16ull << 30)
-#define FAIL_LINES_MAX 8 /* of one verification; the rest is only counted */
+#define FAIL_LINES_MAX    8 /* of one verification; the rest is only counted */
 
 /* A guest from which the balloon has taken memory may ask for more than it has right now. Instead of being killed
  * by its own kernel it does what a patient program does: it waits while memory is short, the policy sees the need
  * in the balloon statistics, and memory comes back. The wait is reported, and it is not endless. */
-#define WAIT_MS 50
-#define GIVE_UP_MS 300000
+#define WAIT_MS        50
+#define GIVE_UP_MS     300000
 #define PAGES_PER_LOOK 64
 
 #define HOLD_CHUNK_PAGES 64
-#define HOLD_PERIOD_MS 20
+#define HOLD_PERIOD_MS   20
 
 int load_init(struct load *load, uint64_t seed)
 {
     *load = (struct load){.seed = seed, .pages_max = RESERVATION_BYTES / PAGE_BYTES};
-    void *base = mmap(NULL, RESERVATION_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                      -1, 0);
+    void *base = mmap(NULL, RESERVATION_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) {
         printf("memload: cannot reserve address space: %s\n", strerror(errno));
         return -1;
@@ -100,8 +101,8 @@ static uint64_t check(struct load *load, size_t first, size_t count)
         for (size_t i = 0; i < PAGE_WORDS; i++, word = pattern_next(word)) {
             if (words[i] == word) continue;
             if (bad++ < FAIL_LINES_MAX)
-                printf("memload: verify FAIL page=%zu word=%zu expected=%016" PRIx64 " got=%016" PRIx64 "\n", page, i,
-                       word, words[i]);
+                printf("memload: verify FAIL page=%zu word=%zu expected=%016" PRIx64 " got=%016" PRIx64 "\n",
+                       page, i, word, words[i]);
             break;
         }
     }
@@ -111,8 +112,8 @@ static uint64_t check(struct load *load, size_t first, size_t count)
 
 static int verdict(const char *phase, uint64_t pages, uint64_t bad, uint64_t began)
 {
-    printf("memload: %s %s pages=%" PRIu64 " bad=%" PRIu64 " ms=%" PRIu64 "\n", phase, bad ? "FAIL" : "ok", pages,
-           bad, (clock_us() - began) / 1000u);
+    printf("memload: %s %s pages=%" PRIu64 " bad=%" PRIu64 " ms=%" PRIu64 "\n", phase, bad ? "FAIL" : "ok",
+           pages, bad, (clock_us() - began) / 1000u);
     return bad ? -1 : 0;
 }
 
@@ -131,18 +132,43 @@ int load_rewrite(struct load *load)
     return 0;
 }
 
-int load_hold(struct load *load, uint64_t ms)
+/* Keeps verifying, slowly, until `over` says so. */
+static int hold_until(struct load *load, const char *phase, int (*over)(uint64_t began_us, uint64_t ms),
+                      uint64_t ms)
 {
     uint64_t began = clock_us(), bad = 0, checked = 0;
     size_t next = 0;
-    while (clock_us() - began < ms * 1000u) {
+    while (!over(began, ms)) {
         size_t count = load->pages - next < HOLD_CHUNK_PAGES ? load->pages - next : HOLD_CHUNK_PAGES;
         bad += check(load, next, count);
         checked += count;
         next = next + count == load->pages ? 0 : next + count;
         clock_sleep_ms(HOLD_PERIOD_MS);
     }
-    return verdict("hold", checked, bad, began);
+    return verdict(phase, checked, bad, began);
+}
+
+static int time_is_over(uint64_t began_us, uint64_t ms)
+{
+    return clock_us() - began_us >= ms * 1000u;
+}
+
+static int line_has_come(uint64_t began_us, uint64_t ms)
+{
+    (void)began_us;
+    (void)ms;
+    return input_has_line();
+}
+
+int load_hold(struct load *load, uint64_t ms)
+{
+    return hold_until(load, "hold", time_is_over, ms);
+}
+
+int load_keep(struct load *load)
+{
+    printf("memload: phase=keep pages=%zu\n", load->pages);
+    return hold_until(load, "keep", line_has_come, 0);
 }
 
 int load_free(struct load *load)

@@ -7,14 +7,20 @@
 #include <string.h>
 
 #include "clock.h"
+#include "input.h"
 #include "meminfo.h"
+
+#define AWAIT_PERIOD_MS 50u
 
 const char script_help[] =
     "A script is a list of phases, separated by commas:\n"
-    "  touch:SIZE     write SIZE (K, M, G) of fresh memory in full; waits while the guest is short of memory\n"
+    "  touch:SIZE     write SIZE (K, M, G) of fresh memory in full; waits while the guest is short of "
+    "memory\n"
     "  verify         read everything back and compare\n"
     "  rewrite        write everything anew, with another pattern\n"
     "  hold:TIME      keep verifying, slowly, for TIME (ms, s, m)\n"
+    "  keep           keep verifying, slowly, until a line comes in on the console\n"
+    "  await          sleep until a line comes in on the console\n"
     "  free           give all memory back to the guest's kernel\n"
     "  wait:TIME      sleep\n"
     "  ticks:TIME     sleep in steps of 10 ms and report the longest gap: a pause of the guest shows\n"
@@ -37,6 +43,14 @@ static int phase_wait(struct load *load, uint64_t ms)
     return 0;
 }
 
+static int phase_await(struct load *load)
+{
+    (void)load;
+    puts("memload: phase=await");
+    while (!input_has_line()) clock_sleep_ms(AWAIT_PERIOD_MS);
+    return 0;
+}
+
 static int phase_ticks(struct load *load, uint64_t ms)
 {
     (void)load;
@@ -50,10 +64,11 @@ static int phase_clock(struct load *load)
 }
 
 static const struct phase phases[] = {
-    {.name = "touch", .with_size = load_touch}, {.name = "verify", .plain = load_verify},
-    {.name = "rewrite", .plain = load_rewrite}, {.name = "hold", .with_time = load_hold},
-    {.name = "free", .plain = load_free},       {.name = "wait", .with_time = phase_wait},
+    {.name = "touch", .with_size = load_touch},  {.name = "verify", .plain = load_verify},
+    {.name = "rewrite", .plain = load_rewrite},  {.name = "hold", .with_time = load_hold},
+    {.name = "free", .plain = load_free},        {.name = "wait", .with_time = phase_wait},
     {.name = "ticks", .with_time = phase_ticks}, {.name = "clock", .plain = phase_clock},
+    {.name = "keep", .plain = load_keep},        {.name = "await", .plain = phase_await},
 };
 
 struct unit {

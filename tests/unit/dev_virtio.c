@@ -101,7 +101,8 @@ static void features_must_be_offered_and_modern(void **state)
     assert_int_equal(reg_read(0x070), 15);
     assert_int_equal(dm.driver_ups, 1);
     assert_int_equal(dm.platform.balloon_transport.driver_features, 7 | VIRTIO_F_VERSION_1);
-    reg_write(0x070, 15);
+    reg_write(0x070, 15 | VIRTIO_STATUS_NEEDS_RESET); /* not the driver's to set */
+    assert_int_equal(reg_read(0x070), 15);
     assert_int_equal(dm.driver_ups, 1);
     reg_write(0x070, 0);
     assert_int_equal(dm.driver_downs, 1);
@@ -204,6 +205,10 @@ static void hostile_rings(void **state)
     assert_broken(0);
 
     descriptor(0, 0, UINT64_MAX - 2, 4, 0, 0); /* wraps */
+    make_available(0, 0);
+    assert_broken(0);
+
+    descriptor(0, 0, UINT64_MAX - 2, 4, 2, 0); /* even where nobody would write */
     make_available(0, 0);
     assert_broken(0);
 

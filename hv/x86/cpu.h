@@ -121,6 +121,11 @@ static inline void cpu_idle(void)
 {
     __asm__ volatile("sti; hlt; cli" : : : "memory");
 }
+/* Lets interrupts that wait in. */
+static inline void cpu_take_interrupts(void)
+{
+    __asm__ volatile("sti; nop; cli" : : : "memory");
+}
 /* Stops this CPU for ever. */
 _Noreturn static inline void cpu_halt(void)
 {

@@ -37,7 +37,10 @@ struct __attribute__((packed)) address {
     uint8_t space, bits, offset, access;
     uint64_t at;
 };
-#define IO_BYTE(port) {.space = 1, .bits = 8, .offset = 0, .access = 1, .at = (port)}
+#define IO_BYTE(port)                                                                                        \
+    {                                                                                                        \
+        .space = 1, .bits = 8, .offset = 0, .access = 1, .at = (port)                                        \
+    }
 
 /* 5.2.9, revision 6. What is absent on hardware-reduced machines stays zero. */
 struct __attribute__((packed)) fadt {
@@ -64,11 +67,11 @@ _Static_assert(sizeof(struct fadt) == 276, "FADT of revision 6");
 #define BOOT_NO_ASPM (1u << 4)
 #define BOOT_NO_RTC  (1u << 5)
 
-#define FADT_WBINVD       (1u << 0)
+#define FADT_WBINVD          (1u << 0)
 #define FADT_NO_POWER_BUTTON (1u << 4) /* none with fixed hardware */
 #define FADT_NO_SLEEP_BUTTON (1u << 5)
-#define FADT_RESET        (1u << 10)
-#define FADT_HW_REDUCED   (1u << 20)
+#define FADT_RESET           (1u << 10)
+#define FADT_HW_REDUCED      (1u << 20)
 
 /* 5.2.12 */
 struct __attribute__((packed)) madt {
@@ -219,7 +222,8 @@ static uint32_t write_madt(struct tables *t, uint32_t vcpus)
 {
     struct aml *a = &t->out;
     uint8_t *start = a->at;
-    const struct madt m = {.header = header("APIC", 5), .lapic = (uint32_t)LAPIC_BASE, .flags = MADT_PCAT_COMPAT};
+    const struct madt m = {
+        .header = header("APIC", 5), .lapic = (uint32_t)LAPIC_BASE, .flags = MADT_PCAT_COMPAT};
     aml_bytes(a, &m, sizeof m);
     for (uint32_t i = 0; i < vcpus; i++) {
         const struct madt_lapic l = {MADT_LAPIC, sizeof l, (uint8_t)i, (uint8_t)i, LAPIC_USABLE};
@@ -234,7 +238,8 @@ static uint32_t write_madt(struct tables *t, uint32_t vcpus)
     return finish(t, start);
 }
 
-static uint32_t write_root(struct tables *t, const char *signature, const uint32_t *tables, size_t count, bool wide)
+static uint32_t write_root(struct tables *t, const char *signature, const uint32_t *tables, size_t count,
+                           bool wide)
 {
     uint8_t *start = t->out.at;
     const struct header h = header(signature, 1);
@@ -255,7 +260,8 @@ bool acpi_tables_write(struct platform *p, uint32_t vcpus)
     struct rsdp r = {.revision = 2, .bytes = sizeof r};
     memcpy(r.signature, "RSD PTR ", sizeof r.signature);
     memcpy(r.oem, "TITHE ", sizeof r.oem);
-    aml_bytes(&t.out, &r, sizeof r); /* its place: systems look for it on 16-byte boundaries from 0xE0000 on */
+    aml_bytes(&t.out, &r,
+              sizeof r); /* its place: systems look for it on 16-byte boundaries from 0xE0000 on */
     align(&t);
 
     const uint32_t dsdt = write_dsdt(&t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "dev/acpi_pm.h"
 
-#define SLEEP_ENABLE 0x20u
+#define SLEEP_ENABLE  0x20u
 #define SLEEP_TYPE(v) ((v) >> 2 & 7u)
 
 void acpi_pm_init(struct acpi_pm *pm)

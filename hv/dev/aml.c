@@ -36,8 +36,14 @@ void aml_byte(struct aml *a, uint8_t value)
     aml_bytes(a, &value, 1);
 }
 
-static void word(struct aml *a, uint16_t value) { aml_bytes(a, &value, sizeof value); }
-static void dword(struct aml *a, uint32_t value) { aml_bytes(a, &value, sizeof value); }
+static void word(struct aml *a, uint16_t value)
+{
+    aml_bytes(a, &value, sizeof value);
+}
+static void dword(struct aml *a, uint32_t value)
+{
+    aml_bytes(a, &value, sizeof value);
+}
 
 void aml_name(struct aml *a, const char *name)
 {
@@ -64,7 +70,10 @@ void aml_string(struct aml *a, const char *text)
     aml_bytes(a, text, strlen(text) + 1);
 }
 
-static uint32_t hex(char c) { return c <= '9' ? (uint32_t)(c - '0') : (uint32_t)(c - 'A' + 10); }
+static uint32_t hex(char c)
+{
+    return c <= '9' ? (uint32_t)(c - '0') : (uint32_t)(c - 'A' + 10);
+}
 
 void aml_eisa_id(struct aml *a, const char *id)
 {

@@ -18,12 +18,12 @@ enum {
     REG_CENTURY = 0x32,
 };
 
-#define A_RATE     0x26u /* 32.768 kHz time base, 1.024 kHz rate */
-#define A_UPDATING 0x80u
-#define B_24_HOURS 0x02u
-#define B_BINARY   0x04u
+#define A_RATE       0x26u /* 32.768 kHz time base, 1.024 kHz rate */
+#define A_UPDATING   0x80u
+#define B_24_HOURS   0x02u
+#define B_BINARY     0x04u
 #define B_INTERRUPTS 0x70u
-#define D_VALID    0x80u
+#define D_VALID      0x80u
 
 #define SECOND_NS 1000000000ull
 /* "Update in progress" comes up 244 us before the clock moves on; some kernels wait to see it. */
@@ -73,30 +73,18 @@ static uint8_t read_register(const struct cmos *c, uint64_t wall_ns)
     const uint64_t seconds = wall_ns / SECOND_NS;
     const uint64_t days = seconds / 86400;
     switch (c->index) {
-    case REG_SECONDS:
-        return shown(c, (uint32_t)(seconds % 60));
-    case REG_MINUTES:
-        return shown(c, (uint32_t)(seconds / 60 % 60));
-    case REG_HOURS:
-        return shown_hours(c, (uint32_t)(seconds / 3600 % 24));
-    case REG_WEEKDAY: /* 1 is Sunday; 1970-01-01 was a Thursday */
-        return (uint8_t)((days + 4) % 7 + 1);
-    case REG_DAY:
-        return shown(c, date_of(days).day);
-    case REG_MONTH:
-        return shown(c, date_of(days).month);
-    case REG_YEAR:
-        return shown(c, date_of(days).year % 100);
-    case REG_CENTURY:
-        return shown(c, date_of(days).year / 100 % 100);
-    case REG_A:
-        return A_RATE | (wall_ns % SECOND_NS >= SECOND_NS - UPDATE_NS ? A_UPDATING : 0);
-    case REG_C:
-        return 0;
-    case REG_D:
-        return D_VALID;
-    default:
-        return c->ram[c->index];
+    case REG_SECONDS: return shown(c, (uint32_t)(seconds % 60));
+    case REG_MINUTES: return shown(c, (uint32_t)(seconds / 60 % 60));
+    case REG_HOURS: return shown_hours(c, (uint32_t)(seconds / 3600 % 24));
+    case REG_WEEKDAY: /* 1 is Sunday; 1970-01-01 was a Thursday */ return (uint8_t)((days + 4) % 7 + 1);
+    case REG_DAY: return shown(c, date_of(days).day);
+    case REG_MONTH: return shown(c, date_of(days).month);
+    case REG_YEAR: return shown(c, date_of(days).year % 100);
+    case REG_CENTURY: return shown(c, date_of(days).year / 100 % 100);
+    case REG_A: return A_RATE | (wall_ns % SECOND_NS >= SECOND_NS - UPDATE_NS ? A_UPDATING : 0);
+    case REG_C: return 0;
+    case REG_D: return D_VALID;
+    default: return c->ram[c->index];
     }
 }
 

@@ -9,7 +9,7 @@
 #include "tithe/types.h"
 
 struct cmos {
-    uint8_t index;    /* port 0x70 bits 0-6 */
+    uint8_t index; /* port 0x70 bits 0-6 */
     uint8_t ram[128];
 };
 

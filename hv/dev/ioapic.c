@@ -77,12 +77,9 @@ uint32_t ioapic_read(struct ioapic *io, uint32_t offset)
     if (offset != OFFSET_WINDOW) return 0;
     switch (io->select) {
     case REG_ID:
-    case REG_ARBITRATION:
-        return io->id << 24;
-    case REG_VERSION:
-        return VERSION;
-    default:
-        break;
+    case REG_ARBITRATION: return io->id << 24;
+    case REG_VERSION: return VERSION;
+    default: break;
     }
     const uint32_t index = (io->select - REG_REDIRECTION) / 2;
     if (io->select < REG_REDIRECTION || index >= IOAPIC_PINS) return 0;

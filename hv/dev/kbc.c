@@ -35,7 +35,8 @@ static void give(struct kbc *k, uint8_t byte)
 
 uint8_t kbc_read(struct kbc *k, uint16_t port)
 {
-    if (port == 0x64) return (uint8_t)(STATUS_SYSTEM | STATUS_COMMAND | (k->out_count > 0 ? STATUS_OUTPUT_FULL : 0));
+    if (port == 0x64)
+        return (uint8_t)(STATUS_SYSTEM | STATUS_COMMAND | (k->out_count > 0 ? STATUS_OUTPUT_FULL : 0));
     if (k->out_count == 0) return 0;
     const uint8_t byte = k->out[0];
     k->out_count--;
@@ -48,24 +49,13 @@ static bool command(struct kbc *k, uint8_t value)
     k->command = 0;
     if (value >= CMD_PULSE) return (value & OUTPUT_RESET) == 0;
     switch (value) {
-    case CMD_READ_CONFIG:
-        give(k, k->config);
-        break;
-    case CMD_SELF_TEST:
-        give(k, 0x55);
-        break;
-    case CMD_TEST_KEYBOARD:
-        give(k, 0x00);
-        break;
-    case CMD_READ_OUTPUT:
-        give(k, OUTPUT_RESET | OUTPUT_A20);
-        break;
+    case CMD_READ_CONFIG: give(k, k->config); break;
+    case CMD_SELF_TEST: give(k, 0x55); break;
+    case CMD_TEST_KEYBOARD: give(k, 0x00); break;
+    case CMD_READ_OUTPUT: give(k, OUTPUT_RESET | OUTPUT_A20); break;
     case CMD_WRITE_CONFIG:
-    case CMD_WRITE_OUTPUT:
-        k->command = value;
-        break;
-    default: /* enabling and disabling ports changes nothing one could see */
-        break;
+    case CMD_WRITE_OUTPUT: k->command = value; break;
+    default: /* enabling and disabling ports changes nothing one could see */ break;
     }
     return false;
 }
@@ -76,11 +66,8 @@ bool kbc_write(struct kbc *k, uint16_t port, uint8_t value)
     const uint8_t waiting = k->command;
     k->command = 0;
     switch (waiting) {
-    case CMD_WRITE_CONFIG:
-        k->config = value;
-        return false;
-    case CMD_WRITE_OUTPUT:
-        return (value & OUTPUT_RESET) == 0;
+    case CMD_WRITE_CONFIG: k->config = value; return false;
+    case CMD_WRITE_OUTPUT: return (value & OUTPUT_RESET) == 0;
     default:
         give(k, KEYBOARD_ACK);
         if (value == KEYBOARD_RESET) give(k, KEYBOARD_PASSED);

@@ -9,9 +9,9 @@
 #include "tithe/types.h"
 
 struct kbc {
-    uint8_t command;  /* command that waits for its data byte, else 0 */
+    uint8_t command; /* command that waits for its data byte, else 0 */
     uint8_t config;
-    uint8_t out[4];   /* bytes for the CPU, oldest first */
+    uint8_t out[4]; /* bytes for the CPU, oldest first */
     uint8_t out_count;
 };
 

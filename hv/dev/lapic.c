@@ -7,12 +7,18 @@
 #include "dev/platform.h"
 #include "lib/string.h"
 
-#define LVT_MASKED     (1u << 16)
-#define SVR_ENABLE     (1u << 8)
+#define LVT_MASKED           (1u << 16)
+#define SVR_ENABLE           (1u << 8)
 #define ESR_ILLEGAL_RECEIVED (1u << 6)
 
-static void set_bit(uint32_t *words, uint32_t bit) { words[bit / 32] |= 1u << bit % 32; }
-static void clear_bit(uint32_t *words, uint32_t bit) { words[bit / 32] &= ~(1u << bit % 32); }
+static void set_bit(uint32_t *words, uint32_t bit)
+{
+    words[bit / 32] |= 1u << bit % 32;
+}
+static void clear_bit(uint32_t *words, uint32_t bit)
+{
+    words[bit / 32] &= ~(1u << bit % 32);
+}
 
 static int highest(const uint32_t *words)
 {
@@ -55,7 +61,7 @@ void lapic_init(struct lapic *l, struct platform *platform, uint32_t id, bool bs
 bool lapic_write_base(struct lapic *l, uint64_t value)
 {
     const uint64_t mode = LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC;
-    const uint64_t old = l->base_msr & mode, new = value & mode;
+    const uint64_t old = l->base_msr & mode, new = value &mode;
     if ((value & ~(mode | LAPIC_BASE_BSP)) != LAPIC_BASE) return false;
     /* x2APIC only with, and only from, an enabled APIC; from x2APIC only to "disabled" (SDM 3A 11.12.5). */
     if (new == LAPIC_BASE_X2APIC) return false;
@@ -98,14 +104,9 @@ void lapic_local(struct lapic *l, enum lapic_lvt entry)
     const uint32_t lvt = l->lvt[entry];
     if ((lvt & LVT_MASKED) != 0) return;
     switch (lvt >> 8 & 7) {
-    case LAPIC_FIXED:
-        lapic_accept(l, (uint8_t)lvt, false);
-        break;
-    case LAPIC_NMI:
-        l->platform->ops->nmi(l->platform->ctx, l->id);
-        break;
-    default: /* SMI: there is none; ExtINT: platform_pic_pending */
-        break;
+    case LAPIC_FIXED: lapic_accept(l, (uint8_t)lvt, false); break;
+    case LAPIC_NMI: l->platform->ops->nmi(l->platform->ctx, l->id); break;
+    default: /* SMI: there is none; ExtINT: platform_pic_pending */ break;
     }
 }
 

@@ -9,8 +9,8 @@
 
 /* The APIC timer ticks once per nanosecond before its divider. */
 #define LAPIC_TIMER_HZ 1000000000ull
-#define LAPIC_BASE 0xFEE00000ull
-#define NO_DEADLINE UINT64_MAX
+#define LAPIC_BASE     0xFEE00000ull
+#define NO_DEADLINE    UINT64_MAX
 
 enum lapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LAPIC_LVTS };
 
@@ -28,15 +28,15 @@ struct platform;
 struct lapic {
     struct platform *platform; /* for IPIs and EOI broadcasts */
     uint32_t id;
-    uint64_t base_msr;    /* IA32_APIC_BASE: enable, x2APIC, BSP bits */
+    uint64_t base_msr; /* IA32_APIC_BASE: enable, x2APIC, BSP bits */
     uint32_t irr[8], isr[8], tmr[8];
     uint32_t tpr, ldr, dfr, svr, esr, esr_pending;
     uint64_t icr;
     uint32_t lvt[LAPIC_LVTS];
     uint32_t timer_initial, timer_divide;
-    uint64_t timer_start_ns; /* when the count began */
+    uint64_t timer_start_ns;    /* when the count began */
     uint64_t timer_deadline_ns; /* next expiry, NO_DEADLINE when none */
-    uint64_t tsc_deadline; /* IA32_TSC_DEADLINE as the guest wrote it; 0 when disarmed */
+    uint64_t tsc_deadline;      /* IA32_TSC_DEADLINE as the guest wrote it; 0 when disarmed */
     uint64_t eois;
 };
 
@@ -60,7 +60,6 @@ void lapic_poll(struct lapic *l, uint64_t now_ns);
 int lapic_pending(const struct lapic *l);
 /* The CPU takes it: IRR to ISR. */
 void lapic_take(struct lapic *l, uint8_t vector);
-
 
 /* Is this LAPIC reached by a message (SDM 3A 11.6.2)? `dest` is 32 bits wide, broadcast LAPIC_BROADCAST. */
 bool lapic_matches(const struct lapic *l, uint32_t dest, bool logical);

@@ -29,10 +29,10 @@ enum {
 };
 
 /* Integrated APIC; number of LVT entries less one. */
-#define VERSION (0x14u | (LAPIC_LVTS - 1u) << 16)
-#define LVT_MASKED (1u << 16)
-#define SVR_ENABLE (1u << 8)
-#define ICR_BITS   0xCCFFFu /* without delivery status */
+#define VERSION              (0x14u | (LAPIC_LVTS - 1u) << 16)
+#define LVT_MASKED           (1u << 16)
+#define SVR_ENABLE           (1u << 8)
+#define ICR_BITS             0xCCFFFu /* without delivery status */
 #define ESR_ILLEGAL_REGISTER (1u << 7)
 
 /* Bits of each local vector table entry that can be written (SDM 3A figure 11-8). */
@@ -62,49 +62,21 @@ bool lapic_read(struct lapic *l, uint32_t offset, bool x2apic, uint64_t *value, 
         return true;
     }
     switch (offset) {
-    case REG_ID:
-        *value = x2apic ? l->id : l->id << 24;
-        return true;
-    case REG_VERSION:
-        *value = VERSION;
-        return true;
-    case REG_TPR:
-        *value = l->tpr;
-        return true;
-    case REG_APR: /* not in new processors; 0 in xAPIC mode */
-        return !x2apic;
-    case REG_PPR:
-        *value = lapic_ppr(l);
-        return true;
-    case REG_EOI: /* write-only */
-        return !x2apic;
-    case REG_LDR:
-        *value = x2apic ? (l->id >> 4) << 16 | 1u << (l->id & 15) : l->ldr;
-        return true;
-    case REG_DFR:
-        *value = l->dfr;
-        return !x2apic;
-    case REG_SVR:
-        *value = l->svr;
-        return true;
-    case REG_ESR:
-        *value = l->esr;
-        return true;
-    case REG_ICR:
-        *value = x2apic ? l->icr : (uint32_t)l->icr;
-        return true;
-    case REG_ICR_HIGH:
-        *value = l->icr >> 32;
-        return !x2apic;
-    case REG_TIMER_INITIAL:
-        *value = l->timer_initial;
-        return true;
-    case REG_TIMER_COUNT:
-        *value = lapic_timer_count(l, now_ns);
-        return true;
-    case REG_TIMER_DIVIDE:
-        *value = l->timer_divide;
-        return true;
+    case REG_ID: *value = x2apic ? l->id : l->id << 24; return true;
+    case REG_VERSION: *value = VERSION; return true;
+    case REG_TPR: *value = l->tpr; return true;
+    case REG_APR: /* not in new processors; 0 in xAPIC mode */ return !x2apic;
+    case REG_PPR: *value = lapic_ppr(l); return true;
+    case REG_EOI: /* write-only */ return !x2apic;
+    case REG_LDR: *value = x2apic ? (l->id >> 4) << 16 | 1u << (l->id & 15) : l->ldr; return true;
+    case REG_DFR: *value = l->dfr; return !x2apic;
+    case REG_SVR: *value = l->svr; return true;
+    case REG_ESR: *value = l->esr; return true;
+    case REG_ICR: *value = x2apic ? l->icr : (uint32_t)l->icr; return true;
+    case REG_ICR_HIGH: *value = l->icr >> 32; return !x2apic;
+    case REG_TIMER_INITIAL: *value = l->timer_initial; return true;
+    case REG_TIMER_COUNT: *value = lapic_timer_count(l, now_ns); return true;
+    case REG_TIMER_DIVIDE: *value = l->timer_divide; return true;
     default:
         if (x2apic) return false;
         lapic_error(l, ESR_ILLEGAL_REGISTER);
@@ -134,22 +106,15 @@ static bool write_lvt(struct lapic *l, unsigned entry, bool x2apic, uint64_t val
 static bool x2apic_refuses(uint32_t offset, uint64_t value)
 {
     switch (offset) {
-    case REG_ICR:
-        return (value & 0xFFFFFFFF & ~(uint64_t)(ICR_BITS | 1u << 12)) != 0;
+    case REG_ICR: return (value & 0xFFFFFFFF & ~(uint64_t)(ICR_BITS | 1u << 12)) != 0;
     case REG_EOI:
-    case REG_ESR:
-        return value != 0;
+    case REG_ESR: return value != 0;
     case REG_TPR:
-    case REG_SELF_IPI:
-        return value > 0xFF;
-    case REG_SVR:
-        return (value & ~0x1FFull) != 0;
-    case REG_TIMER_INITIAL:
-        return value > UINT32_MAX;
-    case REG_TIMER_DIVIDE:
-        return (value & ~0xBull) != 0;
-    default:
-        return offset < REG_LVT || offset > REG_LVT_LAST; /* checked by write_lvt */
+    case REG_SELF_IPI: return value > 0xFF;
+    case REG_SVR: return (value & ~0x1FFull) != 0;
+    case REG_TIMER_INITIAL: return value > UINT32_MAX;
+    case REG_TIMER_DIVIDE: return (value & ~0xBull) != 0;
+    default: return offset < REG_LVT || offset > REG_LVT_LAST; /* checked by write_lvt */
     }
 }
 
@@ -161,21 +126,11 @@ bool lapic_write(struct lapic *l, uint32_t offset, bool x2apic, uint64_t value, 
         return write_lvt(l, (offset - REG_LVT) >> 4, x2apic, value, now_ns);
     }
     switch (offset) {
-    case REG_EOI:
-        lapic_eoi(l);
-        break;
-    case REG_TPR:
-        l->tpr = (uint32_t)value & 0xFF;
-        break;
-    case REG_LDR:
-        l->ldr = (uint32_t)value & 0xFF000000;
-        break;
-    case REG_DFR:
-        l->dfr = (uint32_t)value | 0x0FFFFFFF;
-        break;
-    case REG_SVR:
-        write_svr(l, (uint32_t)value);
-        break;
+    case REG_EOI: lapic_eoi(l); break;
+    case REG_TPR: l->tpr = (uint32_t)value & 0xFF; break;
+    case REG_LDR: l->ldr = (uint32_t)value & 0xFF000000; break;
+    case REG_DFR: l->dfr = (uint32_t)value | 0x0FFFFFFF; break;
+    case REG_SVR: write_svr(l, (uint32_t)value); break;
     case REG_ESR:
         l->esr = l->esr_pending;
         l->esr_pending = 0;
@@ -185,15 +140,9 @@ bool lapic_write(struct lapic *l, uint32_t offset, bool x2apic, uint64_t value, 
                         : (l->icr & 0xFFFFFFFF00000000) | (value & ICR_BITS);
         lapic_send(l, l->icr, x2apic);
         break;
-    case REG_ICR_HIGH:
-        l->icr = (uint32_t)l->icr | (value & 0xFF000000) << 32;
-        break;
-    case REG_TIMER_INITIAL:
-        lapic_timer_start(l, (uint32_t)value, now_ns);
-        break;
-    case REG_TIMER_DIVIDE:
-        lapic_timer_divide(l, (uint32_t)value, now_ns);
-        break;
+    case REG_ICR_HIGH: l->icr = (uint32_t)l->icr | (value & 0xFF000000) << 32; break;
+    case REG_TIMER_INITIAL: lapic_timer_start(l, (uint32_t)value, now_ns); break;
+    case REG_TIMER_DIVIDE: lapic_timer_divide(l, (uint32_t)value, now_ns); break;
     case REG_SELF_IPI:
         if (x2apic) {
             lapic_accept(l, (uint8_t)value, false);
@@ -205,11 +154,8 @@ bool lapic_write(struct lapic *l, uint32_t offset, bool x2apic, uint64_t value, 
     case REG_VERSION:
     case REG_APR:
     case REG_PPR:
-    case REG_TIMER_COUNT:
-        break;
-    default:
-        lapic_error(l, ESR_ILLEGAL_REGISTER);
-        break;
+    case REG_TIMER_COUNT: break;
+    default: lapic_error(l, ESR_ILLEGAL_REGISTER); break;
     }
     return true;
 }

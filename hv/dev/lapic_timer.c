@@ -4,10 +4,10 @@
  */
 #include "dev/lapic.h"
 
-#define LVT_MASKED     (1u << 16)
-#define MODE_MASK      (3u << 17)
-#define MODE_PERIODIC  (1u << 17)
-#define MODE_DEADLINE  (2u << 17)
+#define LVT_MASKED    (1u << 16)
+#define MODE_MASK     (3u << 17)
+#define MODE_PERIODIC (1u << 17)
+#define MODE_DEADLINE (2u << 17)
 
 /* A guest that asks for shorter periods would only starve itself (KVM has a floor as well). */
 #define PERIOD_MIN_NS 50000u
@@ -18,7 +18,10 @@ static unsigned divide_shift(const struct lapic *l)
     return (code + 1) & 7;
 }
 
-static uint32_t mode(const struct lapic *l) { return l->lvt[LVT_TIMER] & MODE_MASK; }
+static uint32_t mode(const struct lapic *l)
+{
+    return l->lvt[LVT_TIMER] & MODE_MASK;
+}
 
 static uint64_t period_ns(const struct lapic *l)
 {

@@ -6,9 +6,9 @@
 
 #define ESR_ILLEGAL_SENT (1u << 5)
 
-#define ICR_LOGICAL  (1u << 11)
-#define ICR_ASSERT   (1u << 14)
-#define ICR_LEVEL    (1u << 15)
+#define ICR_LOGICAL (1u << 11)
+#define ICR_ASSERT  (1u << 14)
+#define ICR_LEVEL   (1u << 15)
 
 enum { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
 
@@ -20,17 +20,10 @@ static void deliver_one(struct platform *p, struct lapic *l, uint32_t mode, uint
         lapic_accept(l, vector, level);
         p->ops->kick(p->ctx, l->id);
         break;
-    case LAPIC_NMI:
-        p->ops->nmi(p->ctx, l->id);
-        break;
-    case LAPIC_INIT:
-        p->ops->init_vcpu(p->ctx, l->id);
-        break;
-    case LAPIC_SIPI:
-        p->ops->start_vcpu(p->ctx, l->id, vector);
-        break;
-    default: /* there is no SMM, and ExtINT comes by LINT0 only */
-        break;
+    case LAPIC_NMI: p->ops->nmi(p->ctx, l->id); break;
+    case LAPIC_INIT: p->ops->init_vcpu(p->ctx, l->id); break;
+    case LAPIC_SIPI: p->ops->start_vcpu(p->ctx, l->id, vector); break;
+    default: /* there is no SMM, and ExtINT comes by LINT0 only */ break;
     }
 }
 
@@ -47,7 +40,8 @@ static void deliver_lowest(struct platform *p, uint32_t dest, bool logical, uint
     if (best != NULL) deliver_one(p, best, LAPIC_LOWEST, vector, level);
 }
 
-void platform_deliver(struct platform *p, uint32_t dest, bool logical, uint32_t mode, uint8_t vector, bool level)
+void platform_deliver(struct platform *p, uint32_t dest, bool logical, uint32_t mode, uint8_t vector,
+                      bool level)
 {
     if (mode == LAPIC_LOWEST) {
         deliver_lowest(p, dest, logical, vector, level);
@@ -79,11 +73,8 @@ void lapic_send(struct lapic *l, uint64_t icr, bool x2apic)
     case TO_SELF:
         if (mode == LAPIC_FIXED) lapic_accept(l, vector, false);
         return;
-    case TO_DEST:
-        platform_deliver(p, dest, (low & ICR_LOGICAL) != 0, mode, vector, false);
-        return;
-    default:
-        break;
+    case TO_DEST: platform_deliver(p, dest, (low & ICR_LOGICAL) != 0, mode, vector, false); return;
+    default: break;
     }
     struct lapic *other;
     for (uint32_t i = 0; (other = p->ops->lapic(p->ctx, i)) != NULL; i++) {

@@ -5,14 +5,23 @@
 
 #define CASCADE 2u /* the master's input that the slave drives */
 
-#define ICW1_ICW4   0x01u
-#define ICW1_SINGLE 0x02u
-#define ICW1        0x10u
+#define ICW1_ICW4     0x01u
+#define ICW1_SINGLE   0x02u
+#define ICW1          0x10u
 #define ICW4_AUTO_EOI 0x02u
-#define OCW3        0x08u
-#define OCW3_POLL   0x04u
+#define OCW3          0x08u
+#define OCW3_POLL     0x04u
 
-enum { ROTATE_AUTO_OFF, EOI, NOTHING, EOI_SPECIFIC, ROTATE_AUTO_ON, EOI_ROTATE, SET_LOWEST, EOI_SPECIFIC_ROTATE };
+enum {
+    ROTATE_AUTO_OFF,
+    EOI,
+    NOTHING,
+    EOI_SPECIFIC,
+    ROTATE_AUTO_ON,
+    EOI_ROTATE,
+    SET_LOWEST,
+    EOI_SPECIFIC_ROTATE
+};
 
 void pic_init(struct pic *pic)
 {
@@ -25,7 +34,10 @@ void pic_init(struct pic *pic)
     }
 }
 
-static uint8_t bit(unsigned input) { return (uint8_t)(1u << input); }
+static uint8_t bit(unsigned input)
+{
+    return (uint8_t)(1u << input);
+}
 
 /* The input of highest priority among `inputs`, or -1. */
 static int first(const struct pic_chip *c, uint8_t inputs)
@@ -37,7 +49,10 @@ static int first(const struct pic_chip *c, uint8_t inputs)
     return -1;
 }
 
-static unsigned rank(const struct pic_chip *c, int input) { return ((unsigned)input - c->lowest - 1) & 7; }
+static unsigned rank(const struct pic_chip *c, int input)
+{
+    return ((unsigned)input - c->lowest - 1) & 7;
+}
 
 static int chip_pending(const struct pic_chip *c, uint8_t requests)
 {
@@ -116,18 +131,11 @@ static void command(struct pic_chip *c, uint8_t value)
         c->lowest = input;
         c->isr &= (uint8_t)~bit(input);
         break;
-    case EOI_SPECIFIC:
-        c->isr &= (uint8_t)~bit(input);
-        break;
-    case SET_LOWEST:
-        c->lowest = input;
-        break;
+    case EOI_SPECIFIC: c->isr &= (uint8_t)~bit(input); break;
+    case SET_LOWEST: c->lowest = input; break;
     case ROTATE_AUTO_ON:
-    case ROTATE_AUTO_OFF:
-        c->rotate_auto = value >> 5 == ROTATE_AUTO_ON;
-        break;
-    default:
-        break;
+    case ROTATE_AUTO_OFF: c->rotate_auto = value >> 5 == ROTATE_AUTO_ON; break;
+    default: break;
     }
 }
 
@@ -157,16 +165,12 @@ static void write_data(struct pic_chip *c, uint8_t value)
         c->base = value & 0xF8;
         c->init = !c->single ? 3 : c->want_icw4 ? 4 : 0;
         break;
-    case 3: /* the cascade is wired as in every PC */
-        c->init = c->want_icw4 ? 4 : 0;
-        break;
+    case 3: /* the cascade is wired as in every PC */ c->init = c->want_icw4 ? 4 : 0; break;
     case 4:
         c->auto_eoi = (value & ICW4_AUTO_EOI) != 0;
         c->init = 0;
         break;
-    default:
-        c->imr = value;
-        break;
+    default: c->imr = value; break;
     }
 }
 

@@ -9,11 +9,11 @@
 
 struct pic_chip {
     uint8_t irr, isr, imr;
-    uint8_t lines;    /* level of every input */
-    uint8_t elcr;     /* 1: level-triggered input */
-    uint8_t base;     /* ICW2: vector of input 0 */
-    uint8_t lowest;   /* input with the lowest priority; 7 unless rotated */
-    uint8_t init;     /* next initialisation word (2, 3, 4), 0 when ready */
+    uint8_t lines;  /* level of every input */
+    uint8_t elcr;   /* 1: level-triggered input */
+    uint8_t base;   /* ICW2: vector of input 0 */
+    uint8_t lowest; /* input with the lowest priority; 7 unless rotated */
+    uint8_t init;   /* next initialisation word (2, 3, 4), 0 when ready */
     bool want_icw4, single, auto_eoi, rotate_auto, special_mask, read_isr, poll;
 };
 

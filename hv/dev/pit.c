@@ -4,15 +4,15 @@
 #include "dev/platform.h"
 #include "lib/string.h"
 
-#define SECOND_NS 1000000000ull
+#define SECOND_NS        1000000000ull
 /* A guest that asks for shorter periods would only starve itself. */
 #define PERIOD_MIN_TICKS 60u
 
-#define SPEAKER_GATE 0x01u
-#define SPEAKER_BITS 0x03u
+#define SPEAKER_GATE    0x01u
+#define SPEAKER_BITS    0x03u
 #define SPEAKER_REFRESH 0x10u
-#define SPEAKER_OUT  0x20u
-#define REFRESH_NS   15085u
+#define SPEAKER_OUT     0x20u
+#define REFRESH_NS      15085u
 
 static uint64_t ns_to_ticks(uint64_t ns)
 {
@@ -25,8 +25,14 @@ static uint64_t ticks_to_ns(uint64_t ticks)
 }
 
 /* Modes 1 and 5 wait for the gate's rising edge, and do not stop when it falls. */
-static bool gate_triggers(const struct pit_channel *c) { return c->mode == 1 || c->mode == 5; }
-static bool periodic(const struct pit_channel *c) { return c->mode == 2 || c->mode == 3; }
+static bool gate_triggers(const struct pit_channel *c)
+{
+    return c->mode == 1 || c->mode == 5;
+}
+static bool periodic(const struct pit_channel *c)
+{
+    return c->mode == 2 || c->mode == 3;
+}
 
 /* Ticks counted since the count was loaded or the gate triggered. */
 static uint64_t elapsed(const struct pit_channel *c, uint64_t now_ns)
@@ -40,16 +46,11 @@ static bool output(const struct pit_channel *c, uint64_t now_ns)
     if (!c->loaded) return c->mode != 0;
     const uint64_t ticks = elapsed(c, now_ns);
     switch (c->mode) {
-    case 0:
-        return ticks >= c->reload;
-    case 1:
-        return !c->running || ticks >= c->reload;
-    case 2:
-        return !c->gate || ticks % c->reload != c->reload - 1;
-    case 3:
-        return !c->gate || ticks % c->reload < (c->reload + 1) / 2;
-    default:
-        return ticks != c->reload;
+    case 0: return ticks >= c->reload;
+    case 1: return !c->running || ticks >= c->reload;
+    case 2: return !c->gate || ticks % c->reload != c->reload - 1;
+    case 3: return !c->gate || ticks % c->reload < (c->reload + 1) / 2;
+    default: return ticks != c->reload;
     }
 }
 
@@ -113,7 +114,8 @@ uint64_t pit_poll(struct pit *pit, uint64_t now_ns)
 
 static void load(struct pit *pit, struct pit_channel *c, uint32_t value, uint64_t now_ns)
 {
-    if (c->bcd) value = (value >> 12) * 1000 + (value >> 8 & 15) * 100 + (value >> 4 & 15) * 10 + (value & 15);
+    if (c->bcd)
+        value = (value >> 12) * 1000 + (value >> 8 & 15) * 100 + (value >> 4 & 15) * 10 + (value & 15);
     c->reload = value != 0 ? value : c->bcd ? 10000 : 0x10000;
     c->loaded = true;
     c->held_ticks = 0;
@@ -125,12 +127,8 @@ static void load(struct pit *pit, struct pit_channel *c, uint32_t value, uint64_
 static void write_count(struct pit *pit, struct pit_channel *c, uint8_t value, uint64_t now_ns)
 {
     switch (c->access) {
-    case 1:
-        load(pit, c, value, now_ns);
-        break;
-    case 2:
-        load(pit, c, (uint32_t)value << 8, now_ns);
-        break;
+    case 1: load(pit, c, value, now_ns); break;
+    case 2: load(pit, c, (uint32_t)value << 8, now_ns); break;
     default:
         if (c->write_high) {
             load(pit, c, c->low | (uint32_t)value << 8, now_ns);

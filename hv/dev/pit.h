@@ -13,27 +13,27 @@
 struct platform;
 
 struct pit_channel {
-    uint8_t mode;         /* 0-5 */
-    uint8_t access;       /* 1 low byte, 2 high byte, 3 low then high */
+    uint8_t mode;               /* 0-5 */
+    uint8_t access;             /* 1 low byte, 2 high byte, 3 low then high */
     bool write_high, read_high; /* the next byte is the high one */
     bool bcd;
-    bool loaded;          /* a count has been given since the mode was set */
+    bool loaded; /* a count has been given since the mode was set */
     bool gate;
-    bool running;         /* loaded and, if its mode asks for it, triggered */
+    bool running; /* loaded and, if its mode asks for it, triggered */
     bool count_latched, status_latched;
-    uint8_t status;       /* latched */
-    uint16_t latch;       /* latched count */
-    uint16_t low;         /* low byte of a count half written */
-    uint32_t reload;      /* 1-65536 ticks */
-    uint64_t start_ns;    /* when counting began */
-    uint64_t held_ticks;  /* ticks counted before the gate closed */
+    uint8_t status;      /* latched */
+    uint16_t latch;      /* latched count */
+    uint16_t low;        /* low byte of a count half written */
+    uint32_t reload;     /* 1-65536 ticks */
+    uint64_t start_ns;   /* when counting began */
+    uint64_t held_ticks; /* ticks counted before the gate closed */
 };
 
 struct pit {
     struct platform *platform;
     struct pit_channel channel[3];
-    uint8_t speaker;      /* port 0x61 bits 0-1 */
-    uint64_t next_ns;     /* channel 0's next rising edge, NO_DEADLINE when none */
+    uint8_t speaker;  /* port 0x61 bits 0-1 */
+    uint64_t next_ns; /* channel 0's next rising edge, NO_DEADLINE when none */
 };
 
 void pit_init(struct pit *pit, struct platform *platform, uint64_t now_ns);

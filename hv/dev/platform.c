@@ -7,14 +7,14 @@
 #include "lib/string.h"
 #include "tithe/abi.h"
 
-#define PORT_EXIT       0xF4u
-#define PORT_FAST_A20   0x92u
-#define PORT_PCI_INDEX  0xCF8u
-#define PORT_PCI_RESET  0xCF9u
-#define PORT_PCI_LAST   0xCFFu
-#define FAST_RESET      0x01u
-#define FAST_A20        0x02u
-#define PCI_RESET_CPU   0x04u
+#define PORT_EXIT      0xF4u
+#define PORT_FAST_A20  0x92u
+#define PORT_PCI_INDEX 0xCF8u
+#define PORT_PCI_RESET 0xCF9u
+#define PORT_PCI_LAST  0xCFFu
+#define FAST_RESET     0x01u
+#define FAST_A20       0x02u
+#define PCI_RESET_CPU  0x04u
 
 void platform_init(struct platform *p, const struct platform_ops *ops, void *ctx, uint64_t now_ns)
 {
@@ -45,34 +45,35 @@ void platform_reset(struct platform *p, uint64_t now_ns)
 static uint8_t in_byte(struct platform *p, uint16_t port, uint64_t now_ns)
 {
     switch (port) {
-    case 0x20: case 0x21: case 0xA0: case 0xA1: case 0x4D0: case 0x4D1:
-        return pic_read(&p->pic, port);
-    case 0x40: case 0x41: case 0x42: case 0x43: case 0x61:
-        return pit_read(&p->pit, port, now_ns);
-    case 0x60: case 0x64:
-        return kbc_read(&p->kbc, port);
-    case 0x70: case 0x71:
-        return cmos_read(&p->cmos, port, p->ops->wall_ns(p->ctx));
-    case PORT_FAST_A20:
-        return FAST_A20;
-    case ACPI_SLEEP_CONTROL_PORT: case ACPI_SLEEP_STATUS_PORT: case ACPI_RESET_PORT:
-        return acpi_pm_read(&p->acpi_pm, port);
-    default:
-        return 0xFF;
+    case 0x20:
+    case 0x21:
+    case 0xA0:
+    case 0xA1:
+    case 0x4D0:
+    case 0x4D1: return pic_read(&p->pic, port);
+    case 0x40:
+    case 0x41:
+    case 0x42:
+    case 0x43:
+    case 0x61: return pit_read(&p->pit, port, now_ns);
+    case 0x60:
+    case 0x64: return kbc_read(&p->kbc, port);
+    case 0x70:
+    case 0x71: return cmos_read(&p->cmos, port, p->ops->wall_ns(p->ctx));
+    case PORT_FAST_A20: return FAST_A20;
+    case ACPI_SLEEP_CONTROL_PORT:
+    case ACPI_SLEEP_STATUS_PORT:
+    case ACPI_RESET_PORT: return acpi_pm_read(&p->acpi_pm, port);
+    default: return 0xFF;
     }
 }
 
 static void pm_write(struct platform *p, uint16_t port, uint8_t value)
 {
     switch (acpi_pm_write(&p->acpi_pm, port, value)) {
-    case ACPI_PM_POWEROFF:
-        p->ops->stop(p->ctx, TITHE_STOP_POWEROFF, 0);
-        break;
-    case ACPI_PM_RESET:
-        p->ops->reboot(p->ctx);
-        break;
-    case ACPI_PM_NOTHING:
-        break;
+    case ACPI_PM_POWEROFF: p->ops->stop(p->ctx, TITHE_STOP_POWEROFF, 0); break;
+    case ACPI_PM_RESET: p->ops->reboot(p->ctx); break;
+    case ACPI_PM_NOTHING: break;
     }
 }
 
@@ -85,34 +86,43 @@ static void pic_changed(struct platform *p)
 static void out_byte(struct platform *p, uint16_t port, uint8_t value, uint64_t now_ns)
 {
     switch (port) {
-    case 0x20: case 0x21: case 0xA0: case 0xA1: case 0x4D0: case 0x4D1:
+    case 0x20:
+    case 0x21:
+    case 0xA0:
+    case 0xA1:
+    case 0x4D0:
+    case 0x4D1:
         pic_write(&p->pic, port, value);
         pic_changed(p);
         break;
-    case 0x40: case 0x41: case 0x42: case 0x43: case 0x61:
-        pit_write(&p->pit, port, value, now_ns);
-        break;
-    case 0x60: case 0x64:
+    case 0x40:
+    case 0x41:
+    case 0x42:
+    case 0x43:
+    case 0x61: pit_write(&p->pit, port, value, now_ns); break;
+    case 0x60:
+    case 0x64:
         if (kbc_write(&p->kbc, port, value)) p->ops->reboot(p->ctx);
         break;
-    case 0x70: case 0x71:
-        cmos_write(&p->cmos, port, value);
-        break;
+    case 0x70:
+    case 0x71: cmos_write(&p->cmos, port, value); break;
     case PORT_FAST_A20:
         if ((value & FAST_RESET) != 0) p->ops->reboot(p->ctx);
         break;
     case PORT_PCI_RESET:
         if ((value & PCI_RESET_CPU) != 0) p->ops->reboot(p->ctx);
         break;
-    case ACPI_SLEEP_CONTROL_PORT: case ACPI_SLEEP_STATUS_PORT: case ACPI_RESET_PORT:
-        pm_write(p, port, value);
-        break;
-    default:
-        break;
+    case ACPI_SLEEP_CONTROL_PORT:
+    case ACPI_SLEEP_STATUS_PORT:
+    case ACPI_RESET_PORT: pm_write(p, port, value); break;
+    default: break;
     }
 }
 
-static bool is_uart(uint16_t port) { return port >= UART_PORT && port < UART_PORT + 8; }
+static bool is_uart(uint16_t port)
+{
+    return port >= UART_PORT && port < UART_PORT + 8;
+}
 /* There is no PCI: what would be its configuration ports is decoded as one piece, so that no part of a wide access hits
  * the reset register in their middle. */
 static bool is_pci(uint16_t port, unsigned bytes)
@@ -172,7 +182,8 @@ static uint64_t narrow(uint64_t value, uint32_t offset, unsigned bytes)
     return value >> 8 * (offset & 3) & (bytes == 4 ? UINT32_MAX : (1u << 8 * bytes) - 1);
 }
 
-bool platform_mmio_read(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned bytes, uint64_t *value, uint64_t now_ns)
+bool platform_mmio_read(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned bytes, uint64_t *value,
+                        uint64_t now_ns)
 {
     uint32_t offset;
     if ((offset = window(gpa, LAPIC_BASE)) != UINT32_MAX) {
@@ -192,7 +203,8 @@ bool platform_mmio_read(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned b
     return false;
 }
 
-bool platform_mmio_write(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned bytes, uint64_t value, uint64_t now_ns)
+bool platform_mmio_write(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned bytes, uint64_t value,
+                         uint64_t now_ns)
 {
     uint32_t offset;
     if ((offset = window(gpa, LAPIC_BASE)) != UINT32_MAX) {

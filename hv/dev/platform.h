@@ -27,7 +27,7 @@ struct platform_ops {
     struct lapic *(*lapic)(void *ctx, uint32_t index);
     /* Look at vCPU `index` again: something is pending for it. */
     void (*kick)(void *ctx, uint32_t index);
-    void (*init_vcpu)(void *ctx, uint32_t index);                 /* INIT IPI */
+    void (*init_vcpu)(void *ctx, uint32_t index);                  /* INIT IPI */
     void (*start_vcpu)(void *ctx, uint32_t index, uint8_t vector); /* SIPI */
     void (*nmi)(void *ctx, uint32_t index);
     /* The guest asks for an end: enum tithe_stop; reboot is apart. Takes effect after the current exit. */
@@ -56,12 +56,12 @@ struct platform {
 };
 
 /* GSIs of the guest platform (docs/architecture.md). */
-#define GSI_TIMER 2u /* the 8254's channel 0; input 0 of the 8259 */
-#define GSI_UART 4u
-#define GSI_VIRTIO 16u
-#define VIRTIO_MMIO_BASE 0xD0000000ull
+#define GSI_TIMER         2u /* the 8254's channel 0; input 0 of the 8259 */
+#define GSI_UART          4u
+#define GSI_VIRTIO        16u
+#define VIRTIO_MMIO_BASE  0xD0000000ull
 #define VIRTIO_MMIO_BYTES 0x1000ull
-#define IOAPIC_BASE 0xFEC00000ull
+#define IOAPIC_BASE       0xFEC00000ull
 
 void platform_init(struct platform *p, const struct platform_ops *ops, void *ctx, uint64_t now_ns);
 /* All devices as after power-on; the console's ring is kept. */
@@ -71,8 +71,10 @@ void platform_reset(struct platform *p, uint64_t now_ns);
 uint32_t platform_in(struct platform *p, uint16_t port, unsigned bytes, uint64_t now_ns);
 void platform_out(struct platform *p, uint16_t port, unsigned bytes, uint32_t value, uint64_t now_ns);
 /* MMIO of 1, 2, 4 or 8 bytes, the LAPIC of `vcpu` included. Where nobody is: reads all ones, writes ignored, returns false. */
-bool platform_mmio_read(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned bytes, uint64_t *value, uint64_t now_ns);
-bool platform_mmio_write(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned bytes, uint64_t value, uint64_t now_ns);
+bool platform_mmio_read(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned bytes, uint64_t *value,
+                        uint64_t now_ns);
+bool platform_mmio_write(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned bytes, uint64_t value,
+                         uint64_t now_ns);
 
 /* Moves device time on: PIT and UART; returns when it wants to be called next, NO_DEADLINE if never. LAPIC timers are per vCPU. */
 uint64_t platform_poll(struct platform *p, uint64_t now_ns);
@@ -84,7 +86,8 @@ uint8_t platform_pic_take(struct platform *p);
 /* Raises or lowers a GSI: IOAPIC pin and, below 16, the 8259 input (input 0 for GSI_TIMER). */
 void platform_gsi(struct platform *p, uint32_t gsi, bool level);
 /* Routes an interrupt message to LAPICs: destination (32 bits; LAPIC_BROADCAST for all), delivery mode, vector (SDM 3A 11.11). */
-void platform_deliver(struct platform *p, uint32_t dest, bool logical, uint32_t mode, uint8_t vector, bool level);
+void platform_deliver(struct platform *p, uint32_t dest, bool logical, uint32_t mode, uint8_t vector,
+                      bool level);
 
 /* ---- the balloon, for vm/ ---- */
 void platform_balloon_target(struct platform *p, uint64_t pages);

@@ -4,27 +4,27 @@
 #include "dev/platform.h"
 #include "lib/string.h"
 
-#define IER_RX     0x01u
-#define IER_THRE   0x02u
-#define IER_LINE   0x04u
-#define IER_MODEM  0x08u
-#define IIR_NONE   0x01u
-#define IIR_LINE   0x06u
-#define IIR_RX     0x04u
-#define IIR_RX_OLD 0x0Cu /* character timeout */
-#define IIR_THRE   0x02u
-#define IIR_MODEM  0x00u
-#define IIR_FIFO   0xC0u
-#define FCR_ENABLE 0x01u
+#define IER_RX       0x01u
+#define IER_THRE     0x02u
+#define IER_LINE     0x04u
+#define IER_MODEM    0x08u
+#define IIR_NONE     0x01u
+#define IIR_LINE     0x06u
+#define IIR_RX       0x04u
+#define IIR_RX_OLD   0x0Cu /* character timeout */
+#define IIR_THRE     0x02u
+#define IIR_MODEM    0x00u
+#define IIR_FIFO     0xC0u
+#define FCR_ENABLE   0x01u
 #define FCR_CLEAR_RX 0x02u
-#define LCR_DLAB   0x80u
-#define MCR_LOOP   0x10u
-#define MCR_BITS   0x1Fu
-#define LSR_DATA   0x01u
-#define LSR_OVERRUN 0x02u
-#define LSR_EMPTY  0x60u /* holding register and shift register */
+#define LCR_DLAB     0x80u
+#define MCR_LOOP     0x10u
+#define MCR_BITS     0x1Fu
+#define LSR_DATA     0x01u
+#define LSR_OVERRUN  0x02u
+#define LSR_EMPTY    0x60u /* holding register and shift register */
 /* Carrier, data set ready, clear to send: somebody is there. */
-#define MSR_READY  0xB0u
+#define MSR_READY    0xB0u
 
 enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCRATCH };
 
@@ -50,7 +50,8 @@ void uart_reset(struct uart *u)
 static uint8_t interrupt_id(const struct uart *u)
 {
     if ((u->ier & IER_LINE) != 0 && u->overrun) return IIR_LINE;
-    if ((u->ier & IER_RX) != 0 && u->input_count > 0) return u->input_count >= u->trigger ? IIR_RX : IIR_RX_OLD;
+    if ((u->ier & IER_RX) != 0 && u->input_count > 0)
+        return u->input_count >= u->trigger ? IIR_RX : IIR_RX_OLD;
     if ((u->ier & IER_THRE) != 0 && u->thre_pending) return IIR_THRE;
     if ((u->ier & IER_MODEM) != 0 && u->msr_delta != 0) return IIR_MODEM;
     return IIR_NONE;
@@ -157,10 +158,8 @@ uint8_t uart_read(struct uart *u, unsigned reg)
     const bool dlab = (u->lcr & LCR_DLAB) != 0;
     uint8_t value;
     switch (reg) {
-    case REG_DATA:
-        return dlab ? u->dll : input_get(u);
-    case REG_IER:
-        return dlab ? u->dlm : u->ier;
+    case REG_DATA: return dlab ? u->dll : input_get(u);
+    case REG_IER: return dlab ? u->dlm : u->ier;
     case REG_IIR_FCR:
         value = interrupt_id(u);
         if (value == IIR_THRE) {
@@ -168,10 +167,8 @@ uint8_t uart_read(struct uart *u, unsigned reg)
             update_irq(u);
         }
         return value | (u->fifo ? IIR_FIFO : 0);
-    case REG_LCR:
-        return u->lcr;
-    case REG_MCR:
-        return u->mcr;
+    case REG_LCR: return u->lcr;
+    case REG_MCR: return u->mcr;
     case REG_LSR:
         value = (uint8_t)(LSR_EMPTY | (u->input_count > 0 ? LSR_DATA : 0) | (u->overrun ? LSR_OVERRUN : 0));
         if (u->overrun) {
@@ -184,8 +181,7 @@ uint8_t uart_read(struct uart *u, unsigned reg)
         u->msr_delta = 0;
         update_irq(u);
         return value;
-    default:
-        return u->scratch;
+    default: return u->scratch;
     }
 }
 
@@ -239,19 +235,10 @@ void uart_write(struct uart *u, unsigned reg, uint8_t value)
             write_ier(u, value);
         }
         break;
-    case REG_IIR_FCR:
-        write_fcr(u, value);
-        break;
-    case REG_LCR:
-        u->lcr = value;
-        break;
-    case REG_MCR:
-        write_mcr(u, value);
-        break;
-    case REG_SCRATCH:
-        u->scratch = value;
-        break;
-    default: /* status registers are read-only */
-        break;
+    case REG_IIR_FCR: write_fcr(u, value); break;
+    case REG_LCR: u->lcr = value; break;
+    case REG_MCR: write_mcr(u, value); break;
+    case REG_SCRATCH: u->scratch = value; break;
+    default: /* status registers are read-only */ break;
     }
 }

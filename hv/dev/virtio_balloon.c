@@ -7,8 +7,8 @@
 enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUE_STATS, QUEUES };
 
 /* virtio 1.2 5.5.4 */
-#define CONFIG_ACTUAL    4u
-#define CONFIG_BYTES     8u
+#define CONFIG_ACTUAL 4u
+#define CONFIG_BYTES  8u
 
 /* What a message costs besides its PFNs, in PFNs: empty messages are not free of charge. */
 #define MESSAGE_PFNS 64u
@@ -18,10 +18,22 @@ struct __attribute__((packed)) stat {
     uint16_t tag;
     uint64_t value;
 };
-enum { STAT_SWAP_IN, STAT_SWAP_OUT, STAT_MAJOR_FAULTS, STAT_MINOR_FAULTS, STAT_FREE, STAT_TOTAL, STAT_AVAILABLE, STAT_CACHES };
+enum {
+    STAT_SWAP_IN,
+    STAT_SWAP_OUT,
+    STAT_MAJOR_FAULTS,
+    STAT_MINOR_FAULTS,
+    STAT_FREE,
+    STAT_TOTAL,
+    STAT_AVAILABLE,
+    STAT_CACHES
+};
 #define STATS_MAX 32u
 
-static struct virtio_balloon *balloon_of(struct virtio_mmio *t) { return &t->platform->balloon; }
+static struct virtio_balloon *balloon_of(struct virtio_mmio *t)
+{
+    return &t->platform->balloon;
+}
 
 static void forget_driver(struct virtio_balloon *b)
 {
@@ -68,7 +80,8 @@ static uint32_t work_message(struct virtio_mmio *t, uint32_t queue, const struct
     struct virtio_balloon *b = balloon_of(t);
     uint32_t done = 0;
     while (done < BALLOON_WORK_PFNS) {
-        const int64_t bytes = virtq_chain_read(chain, p, (uint64_t)done * sizeof b->pfns[0], b->pfns, sizeof b->pfns);
+        const int64_t bytes =
+            virtq_chain_read(chain, p, (uint64_t)done * sizeof b->pfns[0], b->pfns, sizeof b->pfns);
         if (bytes < 0) {
             virtio_mmio_broken(t);
             break;
@@ -105,32 +118,15 @@ static void take_stat(struct tithe_guest_stats *s, const struct stat *stat)
 {
     const uint64_t pages = stat->value >> PAGE_SHIFT;
     switch (stat->tag) {
-    case STAT_SWAP_IN:
-        s->swap_in_bytes = stat->value;
-        break;
-    case STAT_SWAP_OUT:
-        s->swap_out_bytes = stat->value;
-        break;
-    case STAT_MAJOR_FAULTS:
-        s->major_faults = stat->value;
-        break;
-    case STAT_MINOR_FAULTS:
-        s->minor_faults = stat->value;
-        break;
-    case STAT_FREE:
-        s->free_pages = pages;
-        break;
-    case STAT_TOTAL:
-        s->total_pages = pages;
-        break;
-    case STAT_AVAILABLE:
-        s->available_pages = pages;
-        break;
-    case STAT_CACHES:
-        s->disk_cache_pages = pages;
-        break;
-    default: /* the spec says to skip what one does not know */
-        break;
+    case STAT_SWAP_IN: s->swap_in_bytes = stat->value; break;
+    case STAT_SWAP_OUT: s->swap_out_bytes = stat->value; break;
+    case STAT_MAJOR_FAULTS: s->major_faults = stat->value; break;
+    case STAT_MINOR_FAULTS: s->minor_faults = stat->value; break;
+    case STAT_FREE: s->free_pages = pages; break;
+    case STAT_TOTAL: s->total_pages = pages; break;
+    case STAT_AVAILABLE: s->available_pages = pages; break;
+    case STAT_CACHES: s->disk_cache_pages = pages; break;
+    default: /* the spec says to skip what one does not know */ break;
     }
 }
 

@@ -15,7 +15,7 @@
 #define VIRTIO_BALLOON_F_DEFLATE_ON_OOM (1ull << 2)
 
 /* PFNs handed to the core in one go: Linux sends 256 in one message. */
-#define BALLOON_BATCH 1024u
+#define BALLOON_BATCH     1024u
 /* PFNs worked on per notification; the rest waits for the next platform_poll. */
 #define BALLOON_WORK_PFNS 16384u
 

@@ -47,7 +47,8 @@ static void set_interrupt(struct virtio_mmio *t, uint32_t interrupt)
     if ((interrupt != 0) != was) platform_gsi(t->platform, t->gsi, interrupt != 0);
 }
 
-void virtio_mmio_init(struct virtio_mmio *t, struct platform *platform, const struct virtio_device *device, uint32_t gsi)
+void virtio_mmio_init(struct virtio_mmio *t, struct platform *platform, const struct virtio_device *device,
+                      uint32_t gsi)
 {
     memset(t, 0, sizeof *t);
     t->platform = platform;
@@ -108,7 +109,10 @@ void virtio_mmio_push(struct virtio_mmio *t, uint32_t queue, uint16_t head, uint
 
 /* ---- registers ---- */
 
-static uint64_t offered(const struct virtio_mmio *t) { return t->device->features | VIRTIO_F_VERSION_1; }
+static uint64_t offered(const struct virtio_mmio *t)
+{
+    return t->device->features | VIRTIO_F_VERSION_1;
+}
 
 static struct virtqueue *selected(struct virtio_mmio *t)
 {
@@ -117,7 +121,8 @@ static struct virtqueue *selected(struct virtio_mmio *t)
 
 static bool in_config(const struct virtio_mmio *t, uint32_t offset, unsigned bytes)
 {
-    return offset >= REG_CONFIG && offset % bytes == 0 && offset - REG_CONFIG + bytes <= t->device->config_bytes;
+    return offset >= REG_CONFIG && offset % bytes == 0 &&
+           offset - REG_CONFIG + bytes <= t->device->config_bytes;
 }
 
 uint32_t virtio_mmio_read(struct virtio_mmio *t, uint32_t offset, unsigned bytes)
@@ -128,26 +133,17 @@ uint32_t virtio_mmio_read(struct virtio_mmio *t, uint32_t offset, unsigned bytes
     if (bytes != 4) return 0; /* registers are accessed as words (virtio 1.2 4.2.2.2) */
     const struct virtqueue *q = selected(t);
     switch (offset) {
-    case REG_MAGIC:
-        return MAGIC;
-    case REG_VERSION:
-        return 2;
-    case REG_DEVICE_ID:
-        return t->device->id;
-    case REG_VENDOR_ID:
-        return VENDOR_ID;
+    case REG_MAGIC: return MAGIC;
+    case REG_VERSION: return 2;
+    case REG_DEVICE_ID: return t->device->id;
+    case REG_VENDOR_ID: return VENDOR_ID;
     case REG_DEVICE_FEATURES:
         return t->device_features_select < 2 ? (uint32_t)(offered(t) >> 32 * t->device_features_select) : 0;
-    case REG_QUEUE_SIZE_MAX:
-        return q != NULL ? VIRTQUEUE_SIZE_MAX : 0;
-    case REG_QUEUE_READY:
-        return q != NULL && q->ready;
-    case REG_INTERRUPT_STATUS:
-        return t->interrupt;
-    case REG_STATUS:
-        return t->status;
-    case REG_CONFIG_GENERATION:
-        return t->config_generation;
+    case REG_QUEUE_SIZE_MAX: return q != NULL ? VIRTQUEUE_SIZE_MAX : 0;
+    case REG_QUEUE_READY: return q != NULL && q->ready;
+    case REG_INTERRUPT_STATUS: return t->interrupt;
+    case REG_STATUS: return t->status;
+    case REG_CONFIG_GENERATION: return t->config_generation;
     default:
         /* There is no shared memory: its length reads as -1. */
         return offset >= REG_SHM_LENGTH_LOW && offset <= REG_SHM_BASE_HIGH ? UINT32_MAX : 0;
@@ -176,8 +172,14 @@ static void write_status(struct virtio_mmio *t, uint32_t value)
     }
 }
 
-static void set_low(gpa_t *address, uint32_t value) { *address = (*address & 0xFFFFFFFF00000000) | value; }
-static void set_high(gpa_t *address, uint32_t value) { *address = (uint32_t)*address | (uint64_t)value << 32; }
+static void set_low(gpa_t *address, uint32_t value)
+{
+    *address = (*address & 0xFFFFFFFF00000000) | value;
+}
+static void set_high(gpa_t *address, uint32_t value)
+{
+    *address = (uint32_t)*address | (uint64_t)value << 32;
+}
 
 static void write_queue(struct virtio_mmio *t, uint32_t offset, uint32_t value)
 {
@@ -193,29 +195,14 @@ static void write_queue(struct virtio_mmio *t, uint32_t offset, uint32_t value)
     }
     if (q->ready) return; /* it was checked as it is */
     switch (offset) {
-    case REG_QUEUE_SIZE:
-        q->size = value;
-        break;
-    case REG_DESC_LOW:
-        set_low(&q->desc, value);
-        break;
-    case REG_DESC_HIGH:
-        set_high(&q->desc, value);
-        break;
-    case REG_AVAIL_LOW:
-        set_low(&q->avail, value);
-        break;
-    case REG_AVAIL_HIGH:
-        set_high(&q->avail, value);
-        break;
-    case REG_USED_LOW:
-        set_low(&q->used, value);
-        break;
-    case REG_USED_HIGH:
-        set_high(&q->used, value);
-        break;
-    default:
-        break;
+    case REG_QUEUE_SIZE: q->size = value; break;
+    case REG_DESC_LOW: set_low(&q->desc, value); break;
+    case REG_DESC_HIGH: set_high(&q->desc, value); break;
+    case REG_AVAIL_LOW: set_low(&q->avail, value); break;
+    case REG_AVAIL_HIGH: set_high(&q->avail, value); break;
+    case REG_USED_LOW: set_low(&q->used, value); break;
+    case REG_USED_HIGH: set_high(&q->used, value); break;
+    default: break;
     }
 }
 
@@ -226,7 +213,8 @@ static void notify(struct virtio_mmio *t, uint32_t queue, uint64_t now_ns)
     t->pending = more ? t->pending | 1u << queue : t->pending & ~(1u << queue);
 }
 
-void virtio_mmio_write(struct virtio_mmio *t, uint32_t offset, unsigned bytes, uint32_t value, uint64_t now_ns)
+void virtio_mmio_write(struct virtio_mmio *t, uint32_t offset, unsigned bytes, uint32_t value,
+                       uint64_t now_ns)
 {
     if (offset >= REG_CONFIG) {
         if (in_config(t, offset, bytes)) t->device->config_write(t, offset - REG_CONFIG, bytes, value);
@@ -234,32 +222,18 @@ void virtio_mmio_write(struct virtio_mmio *t, uint32_t offset, unsigned bytes, u
     }
     if (bytes != 4) return;
     switch (offset) {
-    case REG_DEVICE_FEATURES_SELECT:
-        t->device_features_select = value;
-        break;
-    case REG_DRIVER_FEATURES_SELECT:
-        t->driver_features_select = value;
-        break;
+    case REG_DEVICE_FEATURES_SELECT: t->device_features_select = value; break;
+    case REG_DRIVER_FEATURES_SELECT: t->driver_features_select = value; break;
     case REG_DRIVER_FEATURES:
         if ((t->status & VIRTIO_STATUS_FEATURES_OK) != 0) break;
         if (t->driver_features_select == 0) set_low(&t->driver_features, value);
         if (t->driver_features_select == 1) set_high(&t->driver_features, value);
         break;
-    case REG_QUEUE_SELECT:
-        t->queue_select = value;
-        break;
-    case REG_QUEUE_NOTIFY:
-        notify(t, value, now_ns);
-        break;
-    case REG_INTERRUPT_ACK:
-        set_interrupt(t, t->interrupt & ~value);
-        break;
-    case REG_STATUS:
-        write_status(t, value);
-        break;
-    default:
-        write_queue(t, offset, value);
-        break;
+    case REG_QUEUE_SELECT: t->queue_select = value; break;
+    case REG_QUEUE_NOTIFY: notify(t, value, now_ns); break;
+    case REG_INTERRUPT_ACK: set_interrupt(t, t->interrupt & ~value); break;
+    case REG_STATUS: write_status(t, value); break;
+    default: write_queue(t, offset, value); break;
     }
 }
 

@@ -51,11 +51,13 @@ struct virtio_mmio {
     struct virtqueue queue[VIRTIO_QUEUES_MAX];
 };
 
-void virtio_mmio_init(struct virtio_mmio *t, struct platform *platform, const struct virtio_device *device, uint32_t gsi);
+void virtio_mmio_init(struct virtio_mmio *t, struct platform *platform, const struct virtio_device *device,
+                      uint32_t gsi);
 void virtio_mmio_reset(struct virtio_mmio *t);
 /* offset within the window; bytes 1, 2, 4 (8 reads zero and is ignored when written). */
 uint32_t virtio_mmio_read(struct virtio_mmio *t, uint32_t offset, unsigned bytes);
-void virtio_mmio_write(struct virtio_mmio *t, uint32_t offset, unsigned bytes, uint32_t value, uint64_t now_ns);
+void virtio_mmio_write(struct virtio_mmio *t, uint32_t offset, unsigned bytes, uint32_t value,
+                       uint64_t now_ns);
 /* Works on what an earlier notification left over. True: there is still more. */
 bool virtio_mmio_poll(struct virtio_mmio *t, uint64_t now_ns);
 bool virtio_mmio_running(const struct virtio_mmio *t);

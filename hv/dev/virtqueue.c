@@ -4,9 +4,9 @@
 #include "dev/platform.h"
 #include "lib/string.h"
 
-#define DESC_NEXT     1u
-#define DESC_WRITE    2u
-#define DESC_INDIRECT 4u
+#define DESC_NEXT          1u
+#define DESC_WRITE         2u
+#define DESC_INDIRECT      4u
 #define AVAIL_NO_INTERRUPT 1u
 
 /* Rings are little-endian, as we are (virtio 1.2 2.7.5-2.7.8). */
@@ -61,7 +61,8 @@ static bool follow(const struct virtqueue *q, struct platform *p, struct virtq_c
     do {
         if (index >= q->size || chain->count == q->size) return false; /* out of the table, or a loop */
         if (!read_guest(p, q->desc + index * sizeof d, &d, sizeof d)) return false;
-        if ((d.flags & DESC_INDIRECT) != 0 || d.gpa + d.bytes < d.gpa) return false; /* indirect: not offered */
+        if ((d.flags & DESC_INDIRECT) != 0 || d.gpa + d.bytes < d.gpa)
+            return false; /* indirect: not offered */
         if ((d.flags & DESC_WRITE) == 0) {
             if (chain->readable != chain->count) return false; /* readable ones come first */
             chain->readable++;
@@ -81,7 +82,8 @@ enum virtq_pop virtqueue_pop(struct virtqueue *q, struct platform *p, struct vir
     if (waiting > q->size) return VIRTQ_BROKEN;
     __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the index first, then what it announces */
     const uint32_t place = q->next_avail & (q->size - 1);
-    if (!read_guest(p, q->avail + RING_ENTRIES + 2ull * place, &chain->head, sizeof chain->head)) return VIRTQ_BROKEN;
+    if (!read_guest(p, q->avail + RING_ENTRIES + 2ull * place, &chain->head, sizeof chain->head))
+        return VIRTQ_BROKEN;
     if (!follow(q, p, chain)) return VIRTQ_BROKEN;
     q->next_avail++;
     return VIRTQ_CHAIN;
@@ -94,7 +96,8 @@ bool virtqueue_push(struct virtqueue *q, struct platform *p, uint16_t head, uint
     const uint16_t index = (uint16_t)(q->next_used + 1);
     uint16_t flags = 0;
     *interrupt = false;
-    if (!write_guest(p, q->used + RING_ENTRIES + sizeof element * place, &element, sizeof element)) return false;
+    if (!write_guest(p, q->used + RING_ENTRIES + sizeof element * place, &element, sizeof element))
+        return false;
     __atomic_thread_fence(__ATOMIC_RELEASE);
     if (!write_guest(p, q->used + RING_INDEX, &index, sizeof index)) return false;
     q->next_used = index;
@@ -103,7 +106,8 @@ bool virtqueue_push(struct virtqueue *q, struct platform *p, uint16_t head, uint
     return true;
 }
 
-int64_t virtq_chain_read(const struct virtq_chain *chain, struct platform *p, uint64_t offset, void *out, size_t bytes)
+int64_t virtq_chain_read(const struct virtq_chain *chain, struct platform *p, uint64_t offset, void *out,
+                         size_t bytes)
 {
     uint8_t *to = out;
     size_t done = 0;

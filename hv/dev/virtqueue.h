@@ -44,9 +44,11 @@ bool virtqueue_valid(const struct virtqueue *q);
 MUST_CHECK enum virtq_pop virtqueue_pop(struct virtqueue *q, struct platform *p, struct virtq_chain *chain);
 /* Gives a chain back with `written` bytes written to it. False: the used ring is not RAM. *interrupt: the
  * driver wants to be told. */
-MUST_CHECK bool virtqueue_push(struct virtqueue *q, struct platform *p, uint16_t head, uint32_t written, bool *interrupt);
+MUST_CHECK bool virtqueue_push(struct virtqueue *q, struct platform *p, uint16_t head, uint32_t written,
+                               bool *interrupt);
 /* Copies up to `bytes` of the readable part from `offset` on; how many, or -1 when an address is not RAM. */
-int64_t virtq_chain_read(const struct virtq_chain *chain, struct platform *p, uint64_t offset, void *out, size_t bytes);
+int64_t virtq_chain_read(const struct virtq_chain *chain, struct platform *p, uint64_t offset, void *out,
+                         size_t bytes);
 uint64_t virtq_chain_readable_bytes(const struct virtq_chain *chain);
 
 #endif

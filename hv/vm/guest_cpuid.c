@@ -12,48 +12,51 @@ enum { EAX, EBX, ECX, EDX };
 #define BIT(n) (1u << (n))
 
 /* Leaf 1. Not there: MONITOR, VMX, PCID, PDCM, and whatever needs MSRs that guests do not get. */
-#define L1_ECX_SSE   (BIT(0) | BIT(1) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(30))
-#define L1_ECX_FMA   BIT(12)
-#define L1_ECX_XSAVE BIT(26)
-#define L1_ECX_AVX   (BIT(28) | BIT(29) | L1_ECX_FMA)
-#define L1_ECX_GIVEN (BIT(21) | BIT(24) | BIT(31)) /* x2APIC, TSC deadline, hypervisor: we make them */
+#define L1_ECX_SSE                                                                                           \
+    (BIT(0) | BIT(1) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(30))
+#define L1_ECX_FMA     BIT(12)
+#define L1_ECX_XSAVE   BIT(26)
+#define L1_ECX_AVX     (BIT(28) | BIT(29) | L1_ECX_FMA)
+#define L1_ECX_GIVEN   (BIT(21) | BIT(24) | BIT(31)) /* x2APIC, TSC deadline, hypervisor: we make them */
 #define L1_ECX_OSXSAVE BIT(27)
 /* Not there: machine check, PSN, debug store, thermal, PBE. */
-#define L1_EDX (BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | \
-                BIT(16) | BIT(17) | BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26) | BIT(27))
+#define L1_EDX                                                                                               \
+    (BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) |   \
+     BIT(16) | BIT(17) | BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26) | BIT(27))
 #define L1_EDX_GIVEN (BIT(9) | BIT(12)) /* APIC, MTRR */
 #define L1_EDX_HTT   BIT(28)
 
 /* Leaf 7. Not there: INVPCID, RTM, MPX, PQM, protection keys, shadow stacks, five-level paging, RDPID, all
  * speculation controls with MSRs. */
-#define L7_EBX (BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(20) | BIT(23) | BIT(24) | BIT(29))
+#define L7_EBX                                                                                               \
+    (BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(20) | BIT(23) | BIT(24) | BIT(29))
 #define L7_EBX_TSC_ADJUST BIT(1)
-#define L7_EBX_AVX    BIT(5)
-#define L7_EBX_AVX512 (BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))
-#define L7_ECX        (BIT(2) | BIT(8))
-#define L7_ECX_AVX    (BIT(9) | BIT(10))
-#define L7_ECX_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
-#define L7_EDX        (BIT(4) | BIT(10)) /* fast short REP MOV; VERW clears buffers */
-#define L7_EDX_AVX512 (BIT(2) | BIT(3) | BIT(8))
+#define L7_EBX_AVX        BIT(5)
+#define L7_EBX_AVX512     (BIT(16) | BIT(17) | BIT(21) | BIT(28) | BIT(30) | BIT(31))
+#define L7_ECX            (BIT(2) | BIT(8))
+#define L7_ECX_AVX        (BIT(9) | BIT(10))
+#define L7_ECX_AVX512     (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
+#define L7_EDX            (BIT(4) | BIT(10)) /* fast short REP MOV; VERW clears buffers */
+#define L7_EDX_AVX512     (BIT(2) | BIT(3) | BIT(8))
 
 /* Leaf 0xD, subleaf 1: XSAVEOPT and XGETBV of 1. Without XSAVEC and XSAVES only the standard format exists. */
-#define LD_EAX (BIT(0) | BIT(2))
+#define LD_EAX           (BIT(0) | BIT(2))
 #define XSAVE_HEADER_END 576u
 
 #define L6_ARAT BIT(2) /* the APIC timer always runs */
 
 /* 0x80000001. Not there: SVM, OSVW, IBS, SKINIT, topology extensions, performance counters, FFXSR. */
-#define X1_ECX     (BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(21))
-#define X1_ECX_AVX (BIT(11) | BIT(16))
-#define X1_ECX_CMP_LEGACY BIT(1)
-#define X1_EDX     (BIT(11) | BIT(20) | BIT(22) | BIT(26) | BIT(27) | BIT(29))
-#define X1_EDX_FEATURES_AMD 0x0183F3FFu /* AMD repeats these of leaf 1 */
+#define X1_ECX               (BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(21))
+#define X1_ECX_AVX           (BIT(11) | BIT(16))
+#define X1_ECX_CMP_LEGACY    BIT(1)
+#define X1_EDX               (BIT(11) | BIT(20) | BIT(22) | BIT(26) | BIT(27) | BIT(29))
+#define X1_EDX_FEATURES_AMD  0x0183F3FFu /* AMD repeats these of leaf 1 */
 #define X7_EDX_INVARIANT_TSC BIT(8)
-#define X8_EBX     (BIT(0) | BIT(2)) /* CLZERO, XSAVE always saves error pointers */
+#define X8_EBX               (BIT(0) | BIT(2)) /* CLZERO, XSAVE always saves error pointers */
 
-#define KVM_BASE     0x40000000u
-#define KVM_FEATURES 0x40000001u
-#define KVM_TIMING   0x40000010u
+#define KVM_BASE         0x40000000u
+#define KVM_FEATURES     0x40000001u
+#define KVM_TIMING       0x40000010u
 /* No I/O delay needed, kvmclock on its new MSRs, its time is the same on all vCPUs. */
 #define KVM_FEATURE_BITS (BIT(1) | BIT(3) | BIT(24))
 
@@ -188,7 +191,8 @@ void guest_cpuid_init(struct guest_cpuid *t, const struct cpuid_host *host, uint
     host->cpuid(EXTENDED_BASE, 0, top);
     t->extended_max = top[EAX] - EXTENDED_BASE < CPUID_EXTENDED_LEAVES ? top[EAX] - EXTENDED_BASE
                                                                        : CPUID_EXTENDED_LEAVES - 1;
-    for (uint32_t leaf = 0; leaf <= t->extended_max; leaf++) host->cpuid(EXTENDED_BASE + leaf, 0, t->extended[leaf]);
+    for (uint32_t leaf = 0; leaf <= t->extended_max; leaf++)
+        host->cpuid(EXTENDED_BASE + leaf, 0, t->extended[leaf]);
     t->extended[0][EAX] = EXTENDED_BASE + t->extended_max;
 
     features(t, host->xcr0);
@@ -234,15 +238,12 @@ static void hypervisor(const struct guest_cpuid *t, uint32_t leaf, uint32_t out[
         out[ECX] = 0x564B4D56;
         out[EDX] = 0x4D;
         break;
-    case KVM_FEATURES:
-        out[EAX] = KVM_FEATURE_BITS;
-        break;
+    case KVM_FEATURES: out[EAX] = KVM_FEATURE_BITS; break;
     case KVM_TIMING:
         out[EAX] = t->timing[0];
         out[EBX] = t->timing[1];
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -266,21 +267,13 @@ void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4
             out[ECX] |= L1_ECX_OSXSAVE;
         }
         break;
-    case 4:
-        copy(out, subleaf < CPUID_CACHE_SUBLEAVES ? t->cache[subleaf] : zero);
-        break;
-    case 7:
-        copy(out, subleaf == 0 ? t->basic[7] : zero);
-        break;
-    case 0xB:
-        topology(t, v->index, subleaf, out);
-        break;
+    case 4: copy(out, subleaf < CPUID_CACHE_SUBLEAVES ? t->cache[subleaf] : zero); break;
+    case 7: copy(out, subleaf == 0 ? t->basic[7] : zero); break;
+    case 0xB: topology(t, v->index, subleaf, out); break;
     case 0xD:
         copy(out, subleaf < CPUID_XSAVE_SUBLEAVES ? t->xsave[subleaf] : zero);
         if (subleaf == 0 && out[EAX] != 0) out[EBX] = xsave_bytes(t, fpu_owner_xcr0());
         break;
-    default:
-        copy(out, t->basic[leaf]);
-        break;
+    default: copy(out, t->basic[leaf]); break;
     }
 }

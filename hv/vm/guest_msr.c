@@ -13,23 +13,23 @@
 #include "x86/msr.h"
 #include "x86/time.h"
 
-#define MSR_TSC          0x10u
-#define MSR_PLATFORM_ID  0x17u
-#define MSR_TSC_ADJUST   0x3Bu
-#define MSR_UCODE_REV    0x8Bu
+#define MSR_TSC           0x10u
+#define MSR_PLATFORM_ID   0x17u
+#define MSR_TSC_ADJUST    0x3Bu
+#define MSR_UCODE_REV     0x8Bu
 #define MSR_PLATFORM_INFO 0xCEu
-#define MSR_MTRR_CAP     0xFEu
-#define MSR_MCG_CAP      0x179u
-#define MSR_MCG_STATUS   0x17Au
-#define MSR_MISC_ENABLE  0x1A0u
-#define MSR_MTRR_FIRST   0x200u
-#define MSR_MTRR_LAST    (MSR_MTRR_FIRST + 2 * GUEST_MTRR_RANGES - 1)
-#define MSR_MTRR_DEFAULT 0x2FFu
-#define MSR_X2APIC_LAST  0x8FFu
-#define MSR_AMD_SYSCFG   0xC0010010u
-#define MSR_AMD_HWCR     0xC0010015u
-#define MSR_AMD_NB_CFG   0xC001001Fu
-#define MSR_AMD_DE_CFG   0xC0011029u
+#define MSR_MTRR_CAP      0xFEu
+#define MSR_MCG_CAP       0x179u
+#define MSR_MCG_STATUS    0x17Au
+#define MSR_MISC_ENABLE   0x1A0u
+#define MSR_MTRR_FIRST    0x200u
+#define MSR_MTRR_LAST     (MSR_MTRR_FIRST + 2 * GUEST_MTRR_RANGES - 1)
+#define MSR_MTRR_DEFAULT  0x2FFu
+#define MSR_X2APIC_LAST   0x8FFu
+#define MSR_AMD_SYSCFG    0xC0010010u
+#define MSR_AMD_HWCR      0xC0010015u
+#define MSR_AMD_NB_CFG    0xC001001Fu
+#define MSR_AMD_DE_CFG    0xC0011029u
 
 /* Write combining and GUEST_MTRR_RANGES ranges; no fixed ranges. */
 #define MTRR_CAP          (1u << 10 | GUEST_MTRR_RANGES)
@@ -38,13 +38,13 @@
 #define MTRR_WRITE_BACK   6u
 #define ADDRESS_LIMIT     (1ull << 52)
 
-#define MISC_ENABLE 0x1801u /* fast strings; no BTS, no PEBS */
-#define DEBUGCTL_BITS 3u
-#define HWCR_TSC_FREQ_SEL (1u << 24) /* the TSC runs at P0's frequency, always */
+#define MISC_ENABLE             0x1801u /* fast strings; no BTS, no PEBS */
+#define DEBUGCTL_BITS           3u
+#define HWCR_TSC_FREQ_SEL       (1u << 24) /* the TSC runs at P0's frequency, always */
 #define DE_CFG_LFENCE_SERIALIZE (1u << 1)
 /* Revisions that nobody's list of bad microcode names. */
-#define UCODE_REV_INTEL (1ull << 32)
-#define UCODE_REV_AMD   0x01000065u
+#define UCODE_REV_INTEL         (1ull << 32)
+#define UCODE_REV_AMD           0x01000065u
 
 /* A deadline so many seconds away (272 years) never comes; nearer ones convert without overflow. */
 #define DEADLINE_NEVER_S (1ull << 33)
@@ -148,35 +148,23 @@ static bool write_mtrr_default(struct vcpu *v, uint64_t value)
 static bool read_intel(uint32_t msr, uint64_t *value)
 {
     switch (msr) {
-    case MSR_PLATFORM_ID:
-        *value = 0;
-        return true;
+    case MSR_PLATFORM_ID: *value = 0; return true;
     case MSR_PLATFORM_INFO: /* highest ratio without turbo, of 100 MHz */
         *value = (tsc_hz() / 100000000 & 0xFF) << 8;
         return true;
-    case MSR_MISC_ENABLE:
-        *value = MISC_ENABLE;
-        return true;
-    default:
-        return false;
+    case MSR_MISC_ENABLE: *value = MISC_ENABLE; return true;
+    default: return false;
     }
 }
 
 static bool read_amd(uint32_t msr, uint64_t *value)
 {
     switch (msr) {
-    case MSR_AMD_HWCR:
-        *value = HWCR_TSC_FREQ_SEL;
-        return true;
-    case MSR_AMD_DE_CFG:
-        *value = DE_CFG_LFENCE_SERIALIZE;
-        return true;
+    case MSR_AMD_HWCR: *value = HWCR_TSC_FREQ_SEL; return true;
+    case MSR_AMD_DE_CFG: *value = DE_CFG_LFENCE_SERIALIZE; return true;
     case MSR_AMD_SYSCFG:
-    case MSR_AMD_NB_CFG:
-        *value = 0;
-        return true;
-    default:
-        return false;
+    case MSR_AMD_NB_CFG: *value = 0; return true;
+    default: return false;
     }
 }
 
@@ -197,37 +185,18 @@ bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
         return true;
     }
     switch (msr) {
-    case MSR_TSC_DEADLINE:
-        *value = v->lapic.tsc_deadline;
-        break;
-    case MSR_APIC_BASE:
-        *value = v->lapic.base_msr;
-        break;
-    case MSR_EFER:
-        *value = vendor->get_sys(v, SYS_EFER);
-        break;
-    case MSR_TSC_ADJUST:
-        *value = v->msrs.tsc_adjust;
-        break;
-    case MSR_KVM_SYSTEM_TIME_NEW:
-        *value = v->msrs.kvmclock;
-        break;
-    case MSR_MTRR_CAP:
-        *value = MTRR_CAP;
-        break;
-    case MSR_MTRR_DEFAULT:
-        *value = v->msrs.mtrr_default;
-        break;
-    case MSR_UCODE_REV:
-        *value = v->vm->cpuid.amd ? UCODE_REV_AMD : UCODE_REV_INTEL;
-        break;
+    case MSR_TSC_DEADLINE: *value = v->lapic.tsc_deadline; break;
+    case MSR_APIC_BASE: *value = v->lapic.base_msr; break;
+    case MSR_EFER: *value = vendor->get_sys(v, SYS_EFER); break;
+    case MSR_TSC_ADJUST: *value = v->msrs.tsc_adjust; break;
+    case MSR_KVM_SYSTEM_TIME_NEW: *value = v->msrs.kvmclock; break;
+    case MSR_MTRR_CAP: *value = MTRR_CAP; break;
+    case MSR_MTRR_DEFAULT: *value = v->msrs.mtrr_default; break;
+    case MSR_UCODE_REV: *value = v->vm->cpuid.amd ? UCODE_REV_AMD : UCODE_REV_INTEL; break;
     case MSR_DEBUGCTL:
     case MSR_MCG_CAP: /* no banks */
-    case MSR_MCG_STATUS:
-        *value = 0;
-        break;
-    default:
-        return v->vm->cpuid.amd ? read_amd(msr, value) : read_intel(msr, value);
+    case MSR_MCG_STATUS: *value = 0; break;
+    default: return v->vm->cpuid.amd ? read_amd(msr, value) : read_intel(msr, value);
     }
     return true;
 }
@@ -237,32 +206,18 @@ bool guest_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
     if (msr >= MSR_X2APIC && msr <= MSR_X2APIC_LAST) return write_x2apic(v, msr, value);
     if (msr >= MSR_MTRR_FIRST && msr <= MSR_MTRR_LAST) return write_mtrr(v, msr - MSR_MTRR_FIRST, value);
     switch (msr) {
-    case MSR_TSC_DEADLINE:
-        write_deadline(v, value);
-        return true;
-    case MSR_APIC_BASE:
-        return write_apic_base(v, value);
-    case MSR_EFER:
-        return write_efer(v, value);
-    case MSR_TSC:
-        move_tsc(v, value - (rdtsc() + v->tsc_offset));
-        return true;
-    case MSR_TSC_ADJUST:
-        move_tsc(v, value - v->msrs.tsc_adjust);
-        return true;
-    case MSR_KVM_SYSTEM_TIME_NEW:
-        return kvmclock_enable(v, value);
-    case MSR_KVM_WALL_CLOCK_NEW:
-        return kvmclock_write_wall(v, value);
-    case MSR_MTRR_DEFAULT:
-        return write_mtrr_default(v, value);
-    case MSR_UCODE_REV: /* written before it is read (SDM 3A 9.11.7.1) */
-        return true;
+    case MSR_TSC_DEADLINE: write_deadline(v, value); return true;
+    case MSR_APIC_BASE: return write_apic_base(v, value);
+    case MSR_EFER: return write_efer(v, value);
+    case MSR_TSC: move_tsc(v, value - (rdtsc() + v->tsc_offset)); return true;
+    case MSR_TSC_ADJUST: move_tsc(v, value - v->msrs.tsc_adjust); return true;
+    case MSR_KVM_SYSTEM_TIME_NEW: return kvmclock_enable(v, value);
+    case MSR_KVM_WALL_CLOCK_NEW: return kvmclock_write_wall(v, value);
+    case MSR_MTRR_DEFAULT: return write_mtrr_default(v, value);
+    case MSR_UCODE_REV: /* written before it is read (SDM 3A 9.11.7.1) */ return true;
     case MSR_DEBUGCTL: /* branch records and single-stepping of branches are accepted and do nothing */
         return (value & ~(uint64_t)DEBUGCTL_BITS) == 0;
-    case MSR_MCG_STATUS:
-        return value == 0;
-    default:
-        return write_ignored(v, msr);
+    case MSR_MCG_STATUS: return value == 0;
+    default: return write_ignored(v, msr);
     }
 }

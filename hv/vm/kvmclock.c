@@ -9,9 +9,9 @@
 #include "x86/cpu.h"
 #include "x86/time.h"
 
-#define ENABLE       1ull
-#define FLAG_STABLE  1u /* the same on all vCPUs */
-#define SECOND_NS    1000000000ull
+#define ENABLE      1ull
+#define FLAG_STABLE 1u /* the same on all vCPUs */
+#define SECOND_NS   1000000000ull
 
 void pvclock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift)
 {

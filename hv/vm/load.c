@@ -87,13 +87,12 @@ const char *load_guest(struct vm *vm, const struct load_request *request, struct
     }
     if (!write_gdt(vm, result)) return "no free frame for the guest's first page: lower other VMs' targets";
     switch (kind) {
-    case TITHE_GUEST_LINUX:
-        return load_linux(vm, request, result, reason);
-    case TITHE_GUEST_MULTIBOOT:
-        return load_multiboot(vm, request, result, reason);
+    case TITHE_GUEST_LINUX: return load_linux(vm, request, result, reason);
+    case TITHE_GUEST_MULTIBOOT: return load_multiboot(vm, request, result, reason);
     default:
         fmt_string(reason, TITHE_REASON_MAX,
-                   "%.32s is no guest kernel: neither a Linux bzImage nor a Multiboot v1 ELF32; give it another image",
+                   "%.32s is no guest kernel: neither a Linux bzImage nor a Multiboot v1 ELF32; give it "
+                   "another image",
                    request->kernel_name);
         return reason;
     }
@@ -101,8 +100,10 @@ const char *load_guest(struct vm *vm, const struct load_request *request, struct
 
 void load_enter(struct vcpu *v, const struct load_result *result)
 {
-    const struct segment code = {.base = 0, .limit = UINT32_MAX, .selector = SELECTOR_CODE, .attr = ATTR_CODE};
-    const struct segment data = {.base = 0, .limit = UINT32_MAX, .selector = SELECTOR_DATA, .attr = ATTR_DATA};
+    const struct segment code = {
+        .base = 0, .limit = UINT32_MAX, .selector = SELECTOR_CODE, .attr = ATTR_CODE};
+    const struct segment data = {
+        .base = 0, .limit = UINT32_MAX, .selector = SELECTOR_DATA, .attr = ATTR_DATA};
     static const enum seg data_segments[] = {SEG_DS, SEG_ES, SEG_SS, SEG_FS, SEG_GS};
 
     vendor->vcpu_reset_flat(v, result->entry);

@@ -22,7 +22,7 @@ struct load_source {
 struct load_request {
     uint32_t kind; /* enum tithe_guest_kind, or 0: find out */
     const struct load_source *kernel;
-    const struct load_source *module; /* initrd or Multiboot module; NULL: none */
+    const struct load_source *module;      /* initrd or Multiboot module; NULL: none */
     const char *kernel_name, *module_name; /* for Multiboot's module string and for reasons */
     const char *cmdline;
 };
@@ -68,7 +68,8 @@ bool load_is_multiboot(const struct load_source *kernel);
 /* Copies [offset, offset + bytes) of an image. False when that is not all inside it. */
 MUST_CHECK bool load_read(const struct load_source *source, uint64_t offset, void *out, size_t bytes);
 /* The same into the guest's memory, page by page without a stop in between. */
-MUST_CHECK bool load_copy(struct vm *vm, gpa_t to, const struct load_source *source, uint64_t offset, uint64_t bytes);
+MUST_CHECK bool load_copy(struct vm *vm, gpa_t to, const struct load_source *source, uint64_t offset,
+                          uint64_t bytes);
 /* End of the RAM that starts at 0, and of the RAM that starts at 4 GiB (4 GiB when there is none there). */
 uint64_t load_low_end(const struct vm *vm);
 uint64_t load_high_end(const struct vm *vm);

@@ -9,15 +9,15 @@
 #include "lib/string.h"
 #include "vm/vm.h"
 
-#define SECTOR_BYTES    512u
-#define HEADER_OFFSET   0x1F1u
-#define HEADER_BYTES    0x73u /* to init_size (0x264); the rest, as far as there is any, is copied unread */
-#define HEADER_LIMIT    0x290u /* where the zero page goes on with other things */
-#define BOOT_FLAG       0xAA55u
-#define HEADER_MAGIC    0x53726448u /* "HdrS" */
-#define LOADED_HIGH     0x01u
+#define SECTOR_BYTES     512u
+#define HEADER_OFFSET    0x1F1u
+#define HEADER_BYTES     0x73u  /* to init_size (0x264); the rest, as far as there is any, is copied unread */
+#define HEADER_LIMIT     0x290u /* where the zero page goes on with other things */
+#define BOOT_FLAG        0xAA55u
+#define HEADER_MAGIC     0x53726448u /* "HdrS" */
+#define LOADED_HIGH      0x01u
 #define LOADER_UNDEFINED 0xFFu
-#define VIDEO_NORMAL    0xFFFFu
+#define VIDEO_NORMAL     0xFFFFu
 
 #define VERSION_MIN        0x206u
 #define VERSION_PREFERENCE 0x20Au /* pref_address and init_size */
@@ -78,7 +78,10 @@ static const char *read_header(const struct load_source *kernel, struct setup_he
     return NULL;
 }
 
-static uint64_t round_up(uint64_t value, uint64_t align) { return (value + align - 1) / align * align; }
+static uint64_t round_up(uint64_t value, uint64_t align)
+{
+    return (value + align - 1) / align * align;
+}
 
 /* Where the kernel goes, and the end of what it needs before it knows its memory. */
 static bool place_kernel(const struct setup_header *h, uint64_t code_bytes, uint64_t *start, uint64_t *end)
@@ -132,10 +135,11 @@ static const char *load_initrd(struct vm *vm, const struct load_request *request
     if (limit > (uint64_t)h->initrd_addr_max + 1) limit = (uint64_t)h->initrd_addr_max + 1;
     limit &= PAGE_MASK;
     if (initrd->bytes > limit || (limit - initrd->bytes) < above) {
-        fmt_string(reason, TITHE_REASON_MAX,
-                   "kernel and initrd %.32s need %llu MiB below the guest's %llu MiB end: give it a larger size",
-                   request->module_name, (unsigned long long)(round_up(above + initrd->bytes, MIB) / MIB),
-                   (unsigned long long)(limit / MIB));
+        fmt_string(
+            reason, TITHE_REASON_MAX,
+            "kernel and initrd %.32s need %llu MiB below the guest's %llu MiB end: give it a larger size",
+            request->module_name, (unsigned long long)(round_up(above + initrd->bytes, MIB) / MIB),
+            (unsigned long long)(limit / MIB));
         return reason;
     }
     const uint64_t start = (limit - initrd->bytes) & PAGE_MASK;
@@ -158,12 +162,14 @@ const char *load_linux(struct vm *vm, const struct load_request *request, struct
         wrong = "it wants to run at an impossible address";
     }
     if (wrong != NULL) {
-        fmt_string(reason, TITHE_REASON_MAX, "%.32s is no bzImage that can be started: %s; give it another image",
-                   request->kernel_name, wrong);
+        fmt_string(reason, TITHE_REASON_MAX,
+                   "%.32s is no bzImage that can be started: %s; give it another image", request->kernel_name,
+                   wrong);
         return reason;
     }
     if (end > load_low_end(vm)) {
-        fmt_string(reason, TITHE_REASON_MAX, "%.32s needs at least %llu MiB to unpack: give the guest a larger size",
+        fmt_string(reason, TITHE_REASON_MAX,
+                   "%.32s needs at least %llu MiB to unpack: give the guest a larger size",
                    request->kernel_name, (unsigned long long)(round_up(end, MIB) / MIB));
         return reason;
     }
@@ -181,7 +187,8 @@ const char *load_linux(struct vm *vm, const struct load_request *request, struct
     wrong = load_initrd(vm, request, end, &h, reason);
     if (wrong != NULL) return wrong;
     if (!vm_write(vm, LOAD_CMDLINE_GPA, request->cmdline, cmdline_bytes) ||
-        !load_copy(vm, start, kernel, code_offset, kernel->bytes - code_offset) || !write_zero_page(vm, kernel, &h)) {
+        !load_copy(vm, start, kernel, code_offset, kernel->bytes - code_offset) ||
+        !write_zero_page(vm, kernel, &h)) {
         return no_frame;
     }
     result->entry = (uint32_t)start;
@@ -192,5 +199,6 @@ const char *load_linux(struct vm *vm, const struct load_request *request, struct
 bool load_is_linux(const struct load_source *kernel)
 {
     struct setup_header h;
-    return load_read(kernel, HEADER_OFFSET, &h, sizeof h) && h.boot_flag == BOOT_FLAG && h.magic == HEADER_MAGIC;
+    return load_read(kernel, HEADER_OFFSET, &h, sizeof h) && h.boot_flag == BOOT_FLAG &&
+           h.magic == HEADER_MAGIC;
 }

@@ -13,9 +13,10 @@
 #define LOADER_MAGIC  0x2BADB002u
 #define HEADER_SEARCH 8192u
 /* Header flags: bits 0-15 are wishes that must be granted or refused, 16 says that addresses follow. */
-#define WANT_KNOWN     0x0007u /* page-aligned modules, memory information, video mode (there is no screen to set) */
-#define WANT_ALL       0xFFFFu
-#define HAS_ADDRESSES  (1u << 16)
+#define WANT_KNOWN                                                                                           \
+    0x0007u /* page-aligned modules, memory information, video mode (there is no screen to set) */
+#define WANT_ALL      0xFFFFu
+#define HAS_ADDRESSES (1u << 16)
 
 struct multiboot_header {
     uint32_t magic, flags, checksum;
@@ -32,18 +33,25 @@ struct __attribute__((packed)) elf_header {
 struct __attribute__((packed)) elf_program {
     uint32_t type, offset, vaddr, paddr, filesz, memsz, flags, align;
 };
-#define ELF_MAGIC     "\177ELF\1\1\1" /* 32 bits, little-endian, version 1 */
-#define ELF_EXEC      2u
-#define ELF_386       3u
-#define PT_LOAD       1u
-#define PROGRAMS_MAX  64u
+#define ELF_MAGIC    "\177ELF\1\1\1" /* 32 bits, little-endian, version 1 */
+#define ELF_EXEC     2u
+#define ELF_386      3u
+#define PT_LOAD      1u
+#define PROGRAMS_MAX 64u
 
 /* Information for the kernel (3.3); what it has no flag for is not there. */
 struct __attribute__((packed)) info {
-    uint32_t flags, lower_kib, upper_kib, boot_device, cmdline, module_count, modules, symbols[4], map_bytes, map;
+    uint32_t flags, lower_kib, upper_kib, boot_device, cmdline, module_count, modules, symbols[4], map_bytes,
+        map;
     uint32_t drives_bytes, drives, config_table, loader_name, rest[13];
 };
-enum { HAS_MEMORY = 1 << 0, HAS_CMDLINE = 1 << 2, HAS_MODULES = 1 << 3, HAS_MAP = 1 << 6, HAS_LOADER_NAME = 1 << 9 };
+enum {
+    HAS_MEMORY = 1 << 0,
+    HAS_CMDLINE = 1 << 2,
+    HAS_MODULES = 1 << 3,
+    HAS_MAP = 1 << 6,
+    HAS_LOADER_NAME = 1 << 9
+};
 
 struct module {
     uint32_t start, end, string, reserved;
@@ -86,8 +94,8 @@ static int64_t find_header(const struct load_source *kernel, struct multiboot_he
 }
 
 /* One piece of the kernel: [offset, offset + filesz) to `to`, zeros (which memory has already) up to memsz. */
-static const char *load_piece(struct vm *vm, const struct load_source *kernel, uint64_t offset, uint64_t filesz,
-                              uint64_t to, uint64_t memsz, uint64_t *kernel_end)
+static const char *load_piece(struct vm *vm, const struct load_source *kernel, uint64_t offset,
+                              uint64_t filesz, uint64_t to, uint64_t memsz, uint64_t *kernel_end)
 {
     if (filesz > memsz) return "a segment is longer in the file than in memory";
     if (to < LOAD_HIGH_START) return "it wants to be loaded below 1 MiB";
@@ -98,22 +106,26 @@ static const char *load_piece(struct vm *vm, const struct load_source *kernel, u
     return NULL;
 }
 
-static const char *load_by_addresses(struct vm *vm, const struct load_source *kernel, const struct multiboot_header *h,
-                                     uint64_t header_offset, uint32_t *entry, uint64_t *kernel_end)
+static const char *load_by_addresses(struct vm *vm, const struct load_source *kernel,
+                                     const struct multiboot_header *h, uint64_t header_offset,
+                                     uint32_t *entry, uint64_t *kernel_end)
 {
     if (h->load_addr > h->header_addr || h->header_addr - h->load_addr > header_offset) {
         return "its header's addresses contradict each other";
     }
     const uint64_t offset = header_offset - (h->header_addr - h->load_addr);
-    if (h->load_end_addr != 0 && h->load_end_addr < h->load_addr) return "its header's addresses contradict each other";
+    if (h->load_end_addr != 0 && h->load_end_addr < h->load_addr)
+        return "its header's addresses contradict each other";
     const uint64_t filesz = h->load_end_addr != 0 ? h->load_end_addr - h->load_addr : kernel->bytes - offset;
     uint64_t memsz = filesz;
-    if (h->bss_end_addr > h->load_addr && h->bss_end_addr - h->load_addr > memsz) memsz = h->bss_end_addr - h->load_addr;
+    if (h->bss_end_addr > h->load_addr && h->bss_end_addr - h->load_addr > memsz)
+        memsz = h->bss_end_addr - h->load_addr;
     *entry = h->entry_addr;
     return load_piece(vm, kernel, offset, filesz, h->load_addr, memsz, kernel_end);
 }
 
-static const char *load_elf(struct vm *vm, const struct load_source *kernel, uint32_t *entry, uint64_t *kernel_end)
+static const char *load_elf(struct vm *vm, const struct load_source *kernel, uint32_t *entry,
+                            uint64_t *kernel_end)
 {
     struct elf_header e;
     if (!load_read(kernel, 0, &e, sizeof e) || memcmp(e.ident, ELF_MAGIC, sizeof ELF_MAGIC - 1) != 0 ||
@@ -143,7 +155,8 @@ static const char *load_module(struct vm *vm, const struct load_request *request
     if (source == NULL) return NULL;
     const uint64_t start = (kernel_end + PAGE_BYTES - 1) & PAGE_MASK;
     if (start > load_low_end(vm) || source->bytes > load_low_end(vm) - start) {
-        fmt_string(reason, TITHE_REASON_MAX, "module %.32s does not fit above the kernel: give the guest a larger size",
+        fmt_string(reason, TITHE_REASON_MAX,
+                   "module %.32s does not fit above the kernel: give the guest a larger size",
                    request->module_name);
         return reason;
     }
@@ -160,7 +173,8 @@ static const char *load_module(struct vm *vm, const struct load_request *request
 
 static struct map_entry entry(uint64_t start, uint64_t end, uint32_t type)
 {
-    return (struct map_entry){.bytes = sizeof(struct map_entry) - 4, .start = start, .length = end - start, .type = type};
+    return (struct map_entry){
+        .bytes = sizeof(struct map_entry) - 4, .start = start, .length = end - start, .type = type};
 }
 
 static void fill_memory(const struct vm *vm, struct information *out)
@@ -208,8 +222,9 @@ const char *load_multiboot(struct vm *vm, const struct load_request *request, st
         wrong = "its entry is outside of what it loads";
     }
     if (wrong != NULL) {
-        fmt_string(reason, TITHE_REASON_MAX, "%.32s cannot be started: %s; give another image, or a larger size",
-                   request->kernel_name, wrong);
+        fmt_string(reason, TITHE_REASON_MAX,
+                   "%.32s cannot be started: %s; give another image, or a larger size", request->kernel_name,
+                   wrong);
         return reason;
     }
 

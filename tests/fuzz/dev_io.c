@@ -67,18 +67,10 @@ static void x2apic_access(void)
     const uint32_t offset = (uint32_t)take(1) << 4;
     uint64_t value;
     switch (take(1) % 4) {
-    case 0:
-        refused = !lapic_write_base(l, LAPIC_BASE | take(1) << 8 | take(1));
-        break;
-    case 1:
-        refused = !lapic_read(l, offset, true, &value, dm.now_ns);
-        break;
-    case 2:
-        refused = !lapic_write(l, offset, true, take(8), dm.now_ns);
-        break;
-    default:
-        lapic_write_tsc_deadline(l, take(8), dm.now_ns + take(4));
-        break;
+    case 0: refused = !lapic_write_base(l, LAPIC_BASE | take(1) << 8 | take(1)); break;
+    case 1: refused = !lapic_read(l, offset, true, &value, dm.now_ns); break;
+    case 2: refused = !lapic_write(l, offset, true, take(8), dm.now_ns); break;
+    default: lapic_write_tsc_deadline(l, take(8), dm.now_ns + take(4)); break;
     }
 }
 
@@ -100,7 +92,8 @@ static void interrupts_are_taken(void)
         must(lapic_pending(&dm.lapic[i]) != vector, "an interrupt is pending although it is in service");
     }
     const int vector = platform_pic_pending(&dm.platform);
-    if (vector >= 0) must(platform_pic_take(&dm.platform) == vector, "the 8259 gives another vector than it said");
+    if (vector >= 0)
+        must(platform_pic_take(&dm.platform) == vector, "the 8259 gives another vector than it said");
 }
 
 static void memory_changes(void)
@@ -108,19 +101,16 @@ static void memory_changes(void)
     const unsigned queue = (unsigned)take(1) % 3;
     switch (take(1) % 4) {
     case 0:
-        descriptor(queue, (unsigned)take(1) % RING_SIZE, take(4), (uint32_t)take(3), (uint16_t)take(1), (uint16_t)take(1));
+        descriptor(queue, (unsigned)take(1) % RING_SIZE, take(4), (uint32_t)take(3), (uint16_t)take(1),
+                   (uint16_t)take(1));
         break;
-    case 1:
-        make_available(queue, (uint16_t)take(1));
-        break;
+    case 1: make_available(queue, (uint16_t)take(1)); break;
     case 2: {
         const uint32_t value = (uint32_t)take(4);
         put(DESC(queue) + take(2) % 0x2FFC, &value, sizeof value);
         break;
     }
-    default:
-        notify_queue(queue);
-        break;
+    default: notify_queue(queue); break;
     }
 }
 
@@ -129,35 +119,27 @@ static void the_core_acts(void)
     uint8_t bytes[64];
     uint64_t offset;
     switch (take(1) % 8) {
-    case 0:
-        platform_balloon_target(&dm.platform, take(8));
-        break;
-    case 1:
-        platform_balloon_poll_stats(&dm.platform);
-        break;
+    case 0: platform_balloon_target(&dm.platform, take(8)); break;
+    case 1: platform_balloon_poll_stats(&dm.platform); break;
     case 2:
         memset(bytes, (int)take(1), sizeof bytes);
         (void)uart_console_input(&dm.platform.uart, bytes, sizeof bytes);
         break;
     case 3:
         offset = take(8);
-        must(uart_console_read(&dm.platform.uart, &offset, bytes, sizeof bytes) <= sizeof bytes, "too much was read");
+        must(uart_console_read(&dm.platform.uart, &offset, bytes, sizeof bytes) <= sizeof bytes,
+             "too much was read");
         must(offset <= uart_console_offset(&dm.platform.uart), "an offset past the end");
         break;
-    case 4:
-        platform_gsi(&dm.platform, (uint32_t)take(1), take(1) & 1);
-        break;
-    case 5:
-        platform_reset(&dm.platform, dm.now_ns);
-        break;
-    case 6:
-        lapic_reset(&dm.lapic[take(1) % VCPUS]);
-        break;
+    case 4: platform_gsi(&dm.platform, (uint32_t)take(1), take(1) & 1); break;
+    case 5: platform_reset(&dm.platform, dm.now_ns); break;
+    case 6: lapic_reset(&dm.lapic[take(1) % VCPUS]); break;
     default: /* a driver that does everything right, so that what follows hits a running device */
         reg_write(0x070, 0);
         for (unsigned i = 0; i < 3; i++) memset(dm.ram + DESC(i), 0, 0x3000);
         driver_start(DRIVER_FEATURES);
-        for (unsigned i = 0; i < VCPUS; i++) (void)platform_mmio_write(&dm.platform, i, LAPIC_BASE + 0xF0, 4, 0x1FF, 0);
+        for (unsigned i = 0; i < VCPUS; i++)
+            (void)platform_mmio_write(&dm.platform, i, LAPIC_BASE + 0xF0, 4, 0x1FF, 0);
         ioapic_set(GSI_VIRTIO, 0x50 | 1u << 15);
         ioapic_set(GSI_UART, 0x41);
         ioapic_set(GSI_TIMER, 0x30);
@@ -189,31 +171,17 @@ void fuzz_io(const uint8_t *data, size_t size)
     dev_machine_reset();
     while (next < end) {
         switch (take(1) % 8) {
-        case 0:
-            port_access(false);
-            break;
-        case 1:
-            port_access(true);
-            break;
-        case 2:
-            mmio_access(false);
-            break;
-        case 3:
-            mmio_access(true);
-            break;
-        case 4:
-            x2apic_access();
-            break;
+        case 0: port_access(false); break;
+        case 1: port_access(true); break;
+        case 2: mmio_access(false); break;
+        case 3: mmio_access(true); break;
+        case 4: x2apic_access(); break;
         case 5:
             time_passes();
             interrupts_are_taken();
             break;
-        case 6:
-            memory_changes();
-            break;
-        default:
-            the_core_acts();
-            break;
+        case 6: memory_changes(); break;
+        default: the_core_acts(); break;
         }
         check();
     }

@@ -26,7 +26,8 @@ static void spoil(uint8_t *image, size_t bytes, const uint8_t *data, size_t size
 
 void fuzz_load(const uint8_t *data, size_t size)
 {
-    static const uint64_t sizes[] = {24 * MIB, 3 * MIB, 19 * MIB, MIB + PAGE_BYTES, 3 * GIB + 5 * MIB, 0, 20 * MIB, 6 * GIB};
+    static const uint64_t sizes[] = {24 * MIB,          3 * MIB, 19 * MIB, MIB + PAGE_BYTES,
+                                     3 * GIB + 5 * MIB, 0,       20 * MIB, 6 * GIB};
     if (size < 4) return;
     const unsigned base = data[0] % BASES;
     size_t bytes = size - 4;
@@ -35,7 +36,9 @@ void fuzz_load(const uint8_t *data, size_t size)
     if (base == RAW) {
         memcpy(image, data + 4, bytes);
     } else {
-        bytes = base == BZIMAGE ? make_bzimage(image) : base == ELF ? make_multiboot(image) : make_flat(image);
+        bytes = base == BZIMAGE ? make_bzimage(image)
+                : base == ELF   ? make_multiboot(image)
+                                : make_flat(image);
         spoil(image, bytes, data + 4, size - 4);
     }
     load_vm.config.size_pages = sizes[data[1] % 8] / PAGE_BYTES;

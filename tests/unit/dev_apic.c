@@ -293,12 +293,29 @@ static void x2apic_registers(void **state)
     const struct {
         uint32_t offset;
         uint64_t value;
-    } refused[] = {{ID, 0},        {VERSION, 0},   {EOI, 1},        {ESR, 1},           {TPR, 0x100},   {SVR, 0x200},
-                   {LDR, 0},       {DFR, 0},       {ICR_HIGH, 0},   {ICR, 1u << 20},    {ISR, 0},       {IRR, 0},
-                   {0x380, 1ull << 32}, {0x390, 0}, {0x3E0, 0x10},  {LVT_FIRST, 1u << 19}, {0x3F0, 0x100}, {0x2F0, 0},
-                   {0x40, 0},      {0xFF0, 0}};
+    } refused[] = {{ID, 0},
+                   {VERSION, 0},
+                   {EOI, 1},
+                   {ESR, 1},
+                   {TPR, 0x100},
+                   {SVR, 0x200},
+                   {LDR, 0},
+                   {DFR, 0},
+                   {ICR_HIGH, 0},
+                   {ICR, 1u << 20},
+                   {ISR, 0},
+                   {IRR, 0},
+                   {0x380, 1ull << 32},
+                   {0x390, 0},
+                   {0x3E0, 0x10},
+                   {LVT_FIRST, 1u << 19},
+                   {0x3F0, 0x100},
+                   {0x2F0, 0},
+                   {0x40, 0},
+                   {0xFF0, 0}};
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
-        if (x2_write(refused[i].offset, refused[i].value)) fail_msg("offset %x was written", refused[i].offset);
+        if (x2_write(refused[i].offset, refused[i].value))
+            fail_msg("offset %x was written", refused[i].offset);
     }
     assert_false(lapic_read(l, EOI, true, &value, 0));
     assert_false(lapic_read(l, DFR, true, &value, 0));

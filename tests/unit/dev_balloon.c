@@ -158,7 +158,8 @@ static void statistics(void **state)
     const struct __attribute__((packed)) {
         uint16_t tag;
         uint64_t value;
-    } stats[] = {{0, 100}, {1, 200}, {2, 3}, {3, 4}, {4, 5 << 12}, {5, 6 << 12}, {6, 7 << 12}, {7, 8 << 12}, {99, 1}};
+    } stats[] = {{0, 100},     {1, 200},     {2, 3},       {3, 4}, {4, 5 << 12},
+                 {5, 6 << 12}, {6, 7 << 12}, {7, 8 << 12}, {99, 1}};
     driver_start(DRIVER_FEATURES);
     assert_int_equal(b->stats.updated_ns, 0);
     assert_int_equal(b->stats.free_pages, UINT64_MAX);

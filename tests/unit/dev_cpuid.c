@@ -23,17 +23,14 @@ static void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
         memcpy(&out[EDX], host_is_amd ? "enti" : "ineI", 4);
         memcpy(&out[ECX], host_is_amd ? "cAMD" : "ntel", 4);
         break;
-    case 4:
-        out[EAX] = subleaf < 3 ? 0xFFFFC000 | subleaf << 5 | (subleaf == 2 ? 0x63 : 0x21) : 0;
-        break;
+    case 4: out[EAX] = subleaf < 3 ? 0xFFFFC000 | subleaf << 5 | (subleaf == 2 ? 0x63 : 0x21) : 0; break;
     case 0xD:
         if (subleaf >= 2) {
-            out[EAX] = 100 * subleaf; /* size */
+            out[EAX] = 100 * subleaf;  /* size */
             out[EBX] = 1000 * subleaf; /* offset */
         }
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -61,7 +58,8 @@ static void what_is_not_virtualised_is_not_shown(void **state)
         make(amd != 0, 1, 0xE7, 2000000000);
         /* MONITOR, VMX, SMX, PDCM, PCID, DCA; machine check, thermal, debug store. */
         assert_int_equal(ask(1, 0)[ECX] & (BIT(3) | BIT(5) | BIT(6) | BIT(15) | BIT(17) | BIT(18)), 0);
-        assert_int_equal(ask(1, 0)[EDX] & (BIT(7) | BIT(14) | BIT(18) | BIT(21) | BIT(22) | BIT(29) | BIT(31)), 0);
+        assert_int_equal(
+            ask(1, 0)[EDX] & (BIT(7) | BIT(14) | BIT(18) | BIT(21) | BIT(22) | BIT(29) | BIT(31)), 0);
         assert_int_equal(ask(1, 0)[EDX] & BIT(28), 0); /* one vCPU */
         /* INVPCID, RTM, MPX; PKU, LA57; IBRS, STIBP, ARCH_CAPABILITIES, SSBD. */
         assert_int_equal(ask(7, 0)[EBX] & (BIT(10) | BIT(11) | BIT(14)), 0);

@@ -14,9 +14,9 @@
 /* cmocka wants the headers above first. */
 #include <cmocka.h>
 
-#define RAM_BYTES   (4 * MIB)
-#define VCPUS       2u
-#define GFNS_MAX    65536u
+#define RAM_BYTES (4 * MIB)
+#define VCPUS     2u
+#define GFNS_MAX  65536u
 
 struct dev_machine {
     struct platform platform;
@@ -54,8 +54,8 @@ void apics_on(void);
 void ioapic_set(unsigned pin, uint64_t entry);
 uint64_t ioapic_get(unsigned pin);
 
-extern const struct CMUnitTest uart_tests[], apic_tests[], timer_tests[], legacy_tests[], ports_tests[], virtio_tests[],
-    balloon_tests[], acpi_tests[], cpuid_tests[], msr_tests[];
+extern const struct CMUnitTest uart_tests[], apic_tests[], timer_tests[], legacy_tests[], ports_tests[],
+    virtio_tests[], balloon_tests[], acpi_tests[], cpuid_tests[], msr_tests[];
 extern const size_t uart_test_count, apic_test_count, timer_test_count, legacy_test_count, ports_test_count,
     virtio_test_count, balloon_test_count, acpi_test_count, cpuid_test_count, msr_test_count;
 

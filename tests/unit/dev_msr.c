@@ -29,8 +29,9 @@ static bool wr(uint32_t msr, uint64_t value)
 static void the_unknown_faults(void **state)
 {
     (void)state;
-    static const uint32_t all[] = {0x11, 0x12, 0x3A, 0x48, 0x49, 0x10A, 0x186, 0x250, 0x268, 0x26F, 0x38F, 0x480, 0xDA0,
-                                   0x4b564d02, 0xC0010055, 0xC0010058, 0xC0010114, 0xC0011020, 0xFFFFFFFF};
+    static const uint32_t all[] = {
+        0x11,  0x12,  0x3A,  0x48,       0x49,       0x10A,      0x186,      0x250,      0x268,     0x26F,
+        0x38F, 0x480, 0xDA0, 0x4b564d02, 0xC0010055, 0xC0010058, 0xC0010114, 0xC0011020, 0xFFFFFFFF};
     for (unsigned amd = 0; amd < 2; amd++) {
         dev_vm.cpuid.amd = amd != 0;
         for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -172,7 +173,8 @@ static void writing_the_tsc_moves_everything_with_it(void **state)
 static void the_clock_is_exact(void **state)
 {
     (void)state;
-    static const uint64_t all[] = {50000000, 999999999, 1000000000, 1000000001, 2294608000, 3999999999, 4000000000, 7999999999};
+    static const uint64_t all[] = {50000000,   999999999,  1000000000, 1000000001,
+                                   2294608000, 3999999999, 4000000000, 7999999999};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         uint32_t mul;
         int8_t shift;

@@ -136,7 +136,7 @@ static void tsc_deadline(void **state)
 
 /* ---- 8254 ---- */
 
-#define TICKS_NS(ticks) ((ticks) * 1000000000ull / PIT_HZ)
+#define TICKS_NS(ticks) ((ticks)*1000000000ull / PIT_HZ)
 
 static void load_counter(uint16_t port, uint8_t control, uint16_t count)
 {

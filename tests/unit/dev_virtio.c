@@ -115,8 +115,13 @@ static void queues_are_checked_before_they_are_ready(void **state)
     (void)state;
     static const struct {
         uint32_t size, desc_low, desc_high, avail, used;
-    } bad[] = {{0, 0, 0, 0, 0},      {3, 0, 0, 0, 0},          {256, 0, 0, 0, 0},     {8, 8, 0, 0, 0},
-               {8, 0, 0, 1, 0},      {8, 0, 0, 0, 2},          {8, 0xFFFFFFF0, 0xFFFFFFFF, 0, 0}};
+    } bad[] = {{0, 0, 0, 0, 0},
+               {3, 0, 0, 0, 0},
+               {256, 0, 0, 0, 0},
+               {8, 8, 0, 0, 0},
+               {8, 0, 0, 1, 0},
+               {8, 0, 0, 0, 2},
+               {8, 0xFFFFFFF0, 0xFFFFFFFF, 0, 0}};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         reg_write(0x030, 0);
         reg_write(0x044, 0);

@@ -7,11 +7,11 @@
 
 #include "dev_machine.h"
 
-#define RING_SIZE     16u
-#define DESC(queue)   (0x10000u + 0x3000u * (queue))
-#define AVAIL(queue)  (DESC(queue) + 0x1000u)
-#define USED(queue)   (DESC(queue) + 0x2000u)
-#define BUFFER        0x40000u
+#define RING_SIZE       16u
+#define DESC(queue)     (0x10000u + 0x3000u * (queue))
+#define AVAIL(queue)    (DESC(queue) + 0x1000u)
+#define USED(queue)     (DESC(queue) + 0x2000u)
+#define BUFFER          0x40000u
 #define DRIVER_FEATURES (7 | VIRTIO_F_VERSION_1)
 
 #define reg_read(offset)         read32(VIRTIO_MMIO_BASE + (offset))

@@ -28,7 +28,8 @@ static void set_tsc_offset(struct vcpu *v, uint64_t offset)
     dev_offset_sets++;
 }
 
-static const struct vendor fake_vendor = {.get_sys = get_sys, .set_sys = set_sys, .set_tsc_offset = set_tsc_offset};
+static const struct vendor fake_vendor = {
+    .get_sys = get_sys, .set_sys = set_sys, .set_tsc_offset = set_tsc_offset};
 const struct vendor *vendor = &fake_vendor;
 
 uint64_t tsc_hz(void)

@@ -122,7 +122,8 @@ size_t make_multiboot(uint8_t out[ELF_BYTES])
 size_t make_flat(uint8_t out[ELF_BYTES])
 {
     static const uint32_t header[8] = {0x1BADB002, 1u << 16, (uint32_t) - (0x1BADB002 + (1u << 16)),
-                                       0x100100,   0x100000, 0x101000, 0x105000, 0x100200};
+                                       0x100100,   0x100000, 0x101000,
+                                       0x105000,   0x100200};
     memset(out, 0, ELF_BYTES);
     pattern(out, 0, ELF_BYTES);
     memcpy(out + 0x300, header, sizeof header); /* the load address is at offset 0x200 of the file */

@@ -170,10 +170,12 @@ static void broken_headers(void **state)
         uint8_t value;
         const char *words;
     } all[] = {
-        {0x1FE, 0x54, "no guest kernel"}, {0x202, 'h', "no guest kernel"},     {0x207, 0x01, "older than 2.06"},
-        {0x211, 0, "zImage"},             {0x1F1, 15, "ends before"},          {0x1F1, 255, "ends before"},
-        {0x201, 0x20, "cut short"},       {0x25C, 1, "impossible address"},    {0x25B, 0, "impossible address"},
-        {0x263, 0xFF, "needs at least"},  {0x25B, 0xF0, "needs at least"},
+        {0x1FE, 0x54, "no guest kernel"}, {0x202, 'h', "no guest kernel"},
+        {0x207, 0x01, "older than 2.06"}, {0x211, 0, "zImage"},
+        {0x1F1, 15, "ends before"},       {0x1F1, 255, "ends before"},
+        {0x201, 0x20, "cut short"},       {0x25C, 1, "impossible address"},
+        {0x25B, 0, "impossible address"}, {0x263, 0xFF, "needs at least"},
+        {0x25B, 0xF0, "needs at least"},
     };
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         setup_linux(state);
@@ -185,8 +187,11 @@ static void broken_headers(void **state)
 static void the_kind_can_be_demanded(void **state)
 {
     setup_multiboot(state);
-    const struct load_request request = {.kind = TITHE_GUEST_LINUX, .kernel = &kernel.source, .kernel_name = "k",
-                                         .module_name = "", .cmdline = ""};
+    const struct load_request request = {.kind = TITHE_GUEST_LINUX,
+                                         .kernel = &kernel.source,
+                                         .kernel_name = "k",
+                                         .module_name = "",
+                                         .cmdline = ""};
     assert_refused(load_guest(&load_vm, &request, &result, reason), "no setup header");
     struct load_request other = request;
     other.kind = 7;
@@ -318,13 +323,24 @@ static void broken_multiboot(void **state)
         uint32_t offset, value;
         const char *words;
     } elf[] = {
-        {4096, 0, "no guest kernel"},        {4104, 0, "no guest kernel"},  {4, 0x00010102, "no ELF32"},
-        {16, 0x00030003, "no ELF32"},        {16, 0x003E0002, "no ELF32"},  {42, 0x00030028, "odd"},
-        {42, 0x00000020, "odd"},             {42, 0xFFFF0020, "odd"},       {28, 0xFFFFFFF0, "cut short"},
-        {28, ELF_BYTES - 8, "cut short"},    {52 + 4, 0xFFFFFFFF, "cut short"}, {52 + 4, ELF_BYTES - 100, "cut short"},
-        {52 + 12, 0x1000, "below 1 MiB"},    {52 + 12, 0xFFFFFFF0, "past the guest's memory"},
-        {52 + 16, 4096, "longer in the file"}, {52 + 20, 0xFFFFFFFF, "past the guest's memory"},
-        {24, 0x1000, "entry is outside"},    {24, 0xFFFFFFFF, "entry is outside"},
+        {4096, 0, "no guest kernel"},
+        {4104, 0, "no guest kernel"},
+        {4, 0x00010102, "no ELF32"},
+        {16, 0x00030003, "no ELF32"},
+        {16, 0x003E0002, "no ELF32"},
+        {42, 0x00030028, "odd"},
+        {42, 0x00000020, "odd"},
+        {42, 0xFFFF0020, "odd"},
+        {28, 0xFFFFFFF0, "cut short"},
+        {28, ELF_BYTES - 8, "cut short"},
+        {52 + 4, 0xFFFFFFFF, "cut short"},
+        {52 + 4, ELF_BYTES - 100, "cut short"},
+        {52 + 12, 0x1000, "below 1 MiB"},
+        {52 + 12, 0xFFFFFFF0, "past the guest's memory"},
+        {52 + 16, 4096, "longer in the file"},
+        {52 + 20, 0xFFFFFFFF, "past the guest's memory"},
+        {24, 0x1000, "entry is outside"},
+        {24, 0xFFFFFFFF, "entry is outside"},
     };
     for (size_t i = 0; i < ARRAY_LEN(elf); i++) {
         setup_multiboot(state);
@@ -344,8 +360,12 @@ static void broken_multiboot(void **state)
         uint32_t offset, value;
         const char *words;
     } flat[] = {
-        {12, 0x0FFFFF, "contradict"}, {12, 0x200000, "contradict"}, {20, 0x0FFFFF, "contradict"},
-        {20, 0x200000, "cut short"},  {24, 0xFFFFFFFF, "past the guest's memory"}, {28, 0, "entry is outside"},
+        {12, 0x0FFFFF, "contradict"},
+        {12, 0x200000, "contradict"},
+        {20, 0x0FFFFF, "contradict"},
+        {20, 0x200000, "cut short"},
+        {24, 0xFFFFFFFF, "past the guest's memory"},
+        {28, 0, "entry is outside"},
         {28, 0x105000, "entry is outside"},
     };
     for (size_t i = 0; i < ARRAY_LEN(flat); i++) {

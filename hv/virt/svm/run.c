@@ -4,6 +4,7 @@
  */
 #include "virt/svm/svm.h"
 
+#include "vm/interpret.h"
 #include "vm/vm.h"
 #include "x86/msr.h"
 #include "x86/percpu.h"
@@ -43,6 +44,14 @@ static void instruction(struct exit *e, const struct vmcb *c, enum exit_kind kin
     e->insn_bytes = svm_insn_bytes(c, usual_bytes);
 }
 
+/* QEMU's VMRUN forgets the interrupt shadow (APM 2 15.20.5 has it loaded). A guest's interrupt would come between
+ * its STI and HLT, and the guest sleep on what was to wake it: an HLT in the shadow is carried out at once. */
+static bool halts_next(struct vcpu *v)
+{
+    uint8_t bytes[INSN_BYTES_MAX];
+    return interpret_bytes(v, bytes) > 0 && bytes[0] == 0xf4;
+}
+
 static void exit(struct vcpu *v, struct svm_vcpu *h, struct vmcb *c)
 {
     struct exit *e = &v->exit;
@@ -61,6 +70,10 @@ static void exit(struct vcpu *v, struct svm_vcpu *h, struct vmcb *c)
         /* Still pending: it comes through the host's IDT as soon as it may. */
         __asm__ volatile("sti; nop; cli" : : : "memory");
         e->kind = EXIT_INTERRUPT;
+        if ((c->shadow & 1) != 0 && halts_next(v)) {
+            e->kind = EXIT_HLT;
+            e->insn_bytes = 1;
+        }
         break;
     case SVM_EXIT_VINTR:
         svm_keep_event(h, c);

@@ -70,6 +70,7 @@ void svm_exit_other(struct vcpu *v)
     case UINT64_MAX:   /* VMEXIT_INVALID */
     case UINT32_MAX: { /* the same, as QEMU has it */
         const char *audit = svm_audit(v);
+        svm_renew_asids(); /* was the flush done that this VMRUN may have owed? */
         e->kind = EXIT_BAD_STATE;
         e->why = audit != NULL ? audit : "VMRUN refused: invalid guest state";
         break;

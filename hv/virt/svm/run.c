@@ -110,15 +110,16 @@ void svm_run(struct vcpu *v)
     struct svm_vcpu *h = v->hw;
     struct vmcb *c = h->vmcb;
 
-    if (this_cpu()->live_vcpu != v) svm_make_current(v);
-    if (v->tlb_seen != v->vm->tlb_generation) {
-        v->tlb_seen = v->vm->tlb_generation;
-        svm_new_asid(h);
-    }
     if (v->clear_shadow) finish_instruction(v, c);
     if (h->deliver && !svm_deliver(v)) {
         v->exit.kind = EXIT_TRIPLE_FAULT;
         return;
+    }
+    /* From here on VMRUN is certain: a new ASID may owe a flush that only VMRUN does. */
+    if (this_cpu()->live_vcpu != v) svm_make_current(v);
+    if (v->tlb_seen != v->vm->tlb_generation) {
+        v->tlb_seen = v->vm->tlb_generation;
+        svm_new_asid(h);
     }
     if (v->window_wanted) open_window(c);
     uint8_t tpr = (uint8_t)(v->lapic.tpr >> 4);

@@ -54,6 +54,8 @@ void svm_make_current(struct vcpu *v);
 void svm_park(void);
 /* A fresh ASID: nothing in the TLB carries it. That is how translations are flushed. */
 void svm_new_asid(struct svm_vcpu *h);
+/* The next new ASID on this CPU begins a new generation, with a flush. */
+void svm_renew_asids(void);
 
 void svm_run(struct vcpu *v);
 void svm_exit_other(struct vcpu *v);

@@ -43,6 +43,11 @@ void svm_new_asid(struct svm_vcpu *h)
     h->asid_cpu = this_cpu()->index;
 }
 
+void svm_renew_asids(void)
+{
+    svm_this_cpu()->next_asid = svm_caps.asids;
+}
+
 void svm_make_current(struct vcpu *v)
 {
     struct svm_cpu *cpu = svm_this_cpu();

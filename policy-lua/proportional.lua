@@ -33,8 +33,10 @@ local needs = {} -- VM id -> pages, smoothed
 -- The pages a VM seems to need. A guest that tells nothing (yet) may need all of it.
 local function need(vm, floor)
     local guest, max = vm.guest, vm.max_pages
-    if not (guest and guest.total_pages and guest.available_pages) then return max end
-    local used = guest.total_pages - guest.available_pages
+    if not (guest and guest.available_pages) then return max end
+    -- Not from the guest's total: whether that counts the balloon depends on what driver and device agreed on.
+    local used = vm.size_pages - vm.balloon_actual_pages - guest.available_pages
+    if used < 0 then used = 0 end
     local now, before = used * (100 + params.headroom_percent) // 100, needs[vm.id]
     if before and now < before then now = before + (now - before) * params.fall // 1 end
     needs[vm.id] = now

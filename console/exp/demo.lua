@@ -80,7 +80,7 @@ if not is_sim and (small < 4 * MIB or budget < vm_count * LEAST) then
         "give the machine more --memory, or take fewer --vms")
 end
 
--- Every guest waits for its turn, fills, verifies, and holds until it is told to let go. Its turns are lines typed at its
+-- Every guest waits for its turn, fills, verifies, and holds until it is told to let go. Turns are lines typed at its
 -- console, so that the demonstration goes the same way on a fast machine and on a slow one.
 local function script()
     local function turn(load) return ("await,touch:%dM,verify,keep,verify,free"):format(load // MIB) end
@@ -202,7 +202,9 @@ local function turn(group, watch)
         freed[vm] = vm.frees
         tithe.send(vm.id, "\n")
     end
-    step("the freeing of memory", TURN_S, function() return every(group, function(vm) return vm.frees > freed[vm] end) end)
+    step("the freeing of memory", TURN_S, function()
+        return every(group, function(vm) return vm.frees > freed[vm] end)
+    end)
 end
 
 local function percent(part) return ("%.0f%%"):format(part * 100) end

@@ -186,7 +186,9 @@ bool cborx_int(const cbor_item_t *item, int64_t *value)
 
 bool cborx_bool(const cbor_item_t *item, bool *value)
 {
-    if (item == NULL || !cbor_is_bool(item)) return false;
+    /* cbor_is_bool asserts that it is asked about a simple value, not a float. */
+    if (item == NULL || !cbor_isa_float_ctrl(item) || !cbor_float_ctrl_is_ctrl(item) || !cbor_is_bool(item))
+        return false;
     *value = cbor_get_bool(item);
     return true;
 }

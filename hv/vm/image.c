@@ -73,6 +73,22 @@ int image_next(struct tithe_image *image)
     return upload_describe(image->index - index, image) ? 0 : TITHE_ENOENT;
 }
 
+int image_file_next(struct tithe_image *image)
+{
+    size_t position = 0;
+    struct cpio_file file;
+    for (uint32_t index = 0; cpio_next(archive, archive_bytes, &position, &file); index++) {
+        if (index == image->index) {
+            text_copy(image->name, sizeof image->name, file.name);
+            image->bytes = file.bytes;
+            image->sealed = 1;
+            image->upload = 0;
+            return 0;
+        }
+    }
+    return TITHE_ENOENT;
+}
+
 int image_file_read(struct tithe_io *io, char *reason)
 {
     struct cpio_file file;

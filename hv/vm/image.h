@@ -23,6 +23,7 @@ int image_create(const struct tithe_image *image, char *reason);
 int image_write(const struct tithe_io *io, char *reason);
 int image_seal(const struct tithe_image *image, char *reason);
 int image_delete(const struct tithe_image *image, char *reason);
+int image_file_next(struct tithe_image *image);
 int image_file_read(struct tithe_io *io, char *reason);
 
 #endif

@@ -75,6 +75,10 @@ static int op_file_read(struct tithe_mgmt *m)
 {
     return image_file_read(&m->u.io, m->reason);
 }
+static int op_file_next(struct tithe_mgmt *m)
+{
+    return image_file_next(&m->u.image);
+}
 static int op_policy_stage(struct tithe_mgmt *m)
 {
     return policy_stage(&m->u.io, m->reason);
@@ -165,10 +169,11 @@ static const struct operation operations[] = {
     [TITHE_OP_POLICY_ROLLBACK] = {op_policy_rollback, true},
     [TITHE_OP_POLICY_READ] = {op_policy_read, false},
     [TITHE_OP_POLICY_INFO] = {op_policy_info, false},
-    [TITHE_OP_POLICY_SAVE] = {op_policy_save, false},
+    [TITHE_OP_POLICY_SAVE] = {op_policy_save, true},
     [TITHE_OP_POLICY_SAVED] = {op_policy_saved, false},
     [TITHE_OP_STATS] = {op_stats, false},
     [TITHE_OP_SHUTDOWN] = {op_shutdown, true},
+    [TITHE_OP_FILE_NEXT] = {op_file_next, false},
 };
 
 /* ---- exactly once ---- */
@@ -220,7 +225,7 @@ static int once(const struct operation *op, struct tithe_mgmt *m)
         fmt_string(m->reason, sizeof m->reason,
                    "request %llu of this session is older than its last, %llu: not done again",
                    (unsigned long long)m->request, (unsigned long long)memory->request);
-        return TITHE_EAGAIN;
+        return TITHE_ESTALE;
     }
     memory->request = m->request;
     memory->error = op->run(m);

@@ -69,6 +69,7 @@ enum tithe_errno {
     TITHE_ENOSPC = 28,
     TITHE_ERANGE = 34,
     TITHE_ENOSYS = 38,
+    TITHE_ESTALE = 116, /* a request older than the last of its session: not done again */
 };
 
 /* What the steward was doing; in its own memory, read by the core when it dies. */
@@ -233,6 +234,7 @@ enum tithe_op {
     TITHE_OP_STATS,          /* stat: index in; name and value out; -ENOENT past the last */
     TITHE_OP_KILL_STEWARD,   /* tests: the core kills the calling steward */
     TITHE_OP_SHUTDOWN,       /* set: value = exit status for an emulator (0..127): ends all VMs, leaves */
+    TITHE_OP_FILE_NEXT,      /* image: index in; name and bytes of a file of the module archive out; -ENOENT past the last */
 };
 
 #define TITHE_AUTO UINT64_MAX

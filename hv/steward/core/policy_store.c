@@ -200,4 +200,3 @@ void policy_store_blame(const char *why, const char *where)
         go_back(reason);
     }
 }
-

@@ -24,6 +24,8 @@ struct process {
     uint64_t note;        /* address of its struct tithe_note; 0: none */
     uint64_t phase;       /* enum tithe_phase */
     uint64_t phase_ns;    /* CPU time it had used when the phase, or its turn after a wait, began */
+    uint64_t woke_for;    /* TITHE_WAKE_* that ended its last wait */
+    uint64_t woke_ns;     /* CPU time it had used then */
     uint64_t turn_ns;     /* when it was last entered */
     bool waiting;         /* in TITHE_SYS_WAIT */
     bool has_waited;      /* it came so far: it is a steward that works */

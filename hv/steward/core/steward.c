@@ -94,7 +94,8 @@ static void bury(void)
     read_note(where, sizeof where);
     event_emit(TITHE_EVENT_STEWARD_DIED, 0, restarts + 1, 0, "%s%s%s (rip %llx)", process.died,
                where[0] != '\0' ? ", in " : "", where, (unsigned long long)process.user.rip);
-    if (!process.blameless) {
+    /* A candidate under `policy check` is not the active policy's fault. */
+    if (!process.blameless && strncmp(where, "candidate ", strlen("candidate ")) != 0) {
         policy_store_blame(process.died, where);
     }
     alive = false;
@@ -122,6 +123,8 @@ void steward_wake(uint64_t bits)
     if (alive && process.waiting) {
         process.waiting = false;
         process.user.gpr[RAX] = process.wake;
+        process.woke_for = process.wake;
+        process.woke_ns = process.sched.cpu_ns;
         process.wake = 0;
         process.phase_ns = process.sched.cpu_ns;
         sched_wake(&process.sched);

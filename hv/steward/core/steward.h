@@ -18,7 +18,7 @@ uint64_t steward_poll(uint64_t now_ns);
 void steward_turn(void);
 bool steward_runnable(void);
 uint64_t steward_restarts(void);
-/* Stretches of policy code so far, and TSC ticks of the last one. */
+/* Policy ticks so far, and TSC ticks the last one took: snapshot, script, plan and all. */
 uint64_t policy_ticks(void);
 uint64_t policy_tick_last(void);
 /* TSC ticks the core spent on the last change of policy: staging its source and activating it. */

@@ -13,9 +13,38 @@
 #include "x86/cpu.h"
 #include "x86/time.h"
 
+/* CPU time it has used, its present turn included. */
+static uint64_t process_cpu_ns(const struct process *p)
+{
+    return p->sched.cpu_ns + (time_now_ns() - p->turn_ns);
+}
+
+/* ---- what a tick costs: all of the steward's own time from a wake for the time's sake to its next wait ---- */
+
+static uint64_t ticks, tick_last_ns;
+
+static void count_tick(const struct process *p)
+{
+    if (p->woke_for == TITHE_WAKE_TIME) {
+        ticks++;
+        tick_last_ns = process_cpu_ns(p) - p->woke_ns;
+    }
+}
+
+uint64_t policy_ticks(void)
+{
+    return ticks;
+}
+
+uint64_t policy_tick_last(void)
+{
+    return ns_to_tsc(tick_last_ns);
+}
+
 static int64_t sys_wait(struct process *p, uint64_t until_ns)
 {
     uint64_t bits = p->wake;
+    count_tick(p);
     p->has_waited = true;
     if (serial_rx_pending()) {
         bits |= TITHE_WAKE_INPUT;
@@ -23,9 +52,11 @@ static int64_t sys_wait(struct process *p, uint64_t until_ns)
     if (until_ns <= time_now_ns()) {
         bits |= TITHE_WAKE_TIME;
     }
-    p->phase_ns = p->sched.cpu_ns + (time_now_ns() - p->turn_ns);
+    p->phase_ns = process_cpu_ns(p);
     if (bits != 0) {
         p->wake = 0;
+        p->woke_for = bits;
+        p->woke_ns = p->phase_ns;
         return (int64_t)bits;
     }
     p->wait_until_ns = until_ns;
@@ -131,31 +162,11 @@ static int64_t sys_mgmt(struct process *p, uint64_t at)
     return -error;
 }
 
-/* ---- how long policies take, in TSC ticks; preemption by guests is in it ---- */
-
-static uint64_t tick_began, ticks, tick_last;
-
 static int64_t sys_tick(struct process *p, uint64_t phase)
 {
-    const uint64_t now = rdtsc();
-    if (phase == TITHE_PHASE_POLICY) {
-        tick_began = now;
-    } else if (p->phase == TITHE_PHASE_POLICY) {
-        ticks++;
-        tick_last = now - tick_began;
-    }
     p->phase = phase;
-    p->phase_ns = p->sched.cpu_ns + (time_now_ns() - p->turn_ns);
+    p->phase_ns = process_cpu_ns(p);
     return 0;
-}
-
-uint64_t policy_ticks(void)
-{
-    return ticks;
-}
-uint64_t policy_tick_last(void)
-{
-    return tick_last;
 }
 
 bool tithe_syscall(struct process *p, uint64_t number, const uint64_t arg[3], int64_t *result)

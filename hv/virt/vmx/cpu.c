@@ -10,6 +10,7 @@
 #include "x86/cpu.h"
 #include "x86/msr.h"
 #include "x86/percpu.h"
+#include "x86/time.h"
 
 #define MSR_VMX_BASIC      0x480u
 #define MSR_VMX_PIN        0x481u /* then CPU, EXIT, ENTRY; the TRUE ones are 12 further */
@@ -32,6 +33,9 @@
 #define EPT_INVEPT_CONTEXT (1ull << 25)
 
 #define PIN_WANTED (PIN_EXT_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI)
+/* The longest a guest runs without the core looking at host interrupts. On a real CPU these end its turn by themselves;
+ * Bochs 2.7 holds them back while the guest's IF is clear. */
+#define TIMER_MS   4u
 #define CPU_WANTED                                                                                           \
     (CPU_TSC_OFFSET | CPU_HLT | CPU_MWAIT | CPU_RDPMC | CPU_CR8_LOAD | CPU_CR8_STORE | CPU_IO |              \
      CPU_MSR_BITMAP | CPU_MONITOR | CPU_SECONDARY)
@@ -66,8 +70,10 @@ static const char *find_caps(struct vmx_caps *c)
     c->cr0_must = rdmsr(MSR_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG);
     c->cr4_must = rdmsr(MSR_VMX_CR4_FIXED0);
     c->cr4_may = rdmsr(MSR_VMX_CR4_FIXED1);
-    if (!adjust(control, PIN_WANTED, 0, &c->pin) || !adjust(control + 1, CPU_WANTED, 0, &c->cpu) ||
-        !adjust(control + 2, EXIT_WANTED, 0, &c->exit) || !adjust(control + 3, ENTRY_WANTED, 0, &c->entry))
+    if (!adjust(control, PIN_WANTED, PIN_PREEMPTION_TIMER, &c->pin) ||
+        !adjust(control + 1, CPU_WANTED, 0, &c->cpu) ||
+        !adjust(control + 2, EXIT_WANTED, EXIT_SAVE_TIMER, &c->exit) ||
+        !adjust(control + 3, ENTRY_WANTED, 0, &c->entry))
         return "this CPU's VT-x lacks a basic control (virtual NMIs, MSR bitmaps, or PAT and EFER switching)";
     if ((c->cpu & CPU_UNWANTED) != 0)
         return "this CPU's VT-x insists on exits of a first generation: it is too old";
@@ -80,6 +86,13 @@ static const char *find_caps(struct vmx_caps *c)
     if ((rdmsr(MSR_VMX_MISC) & MISC_STORES_LMA) == 0)
         return "this CPU's VT-x does not record IA32_EFER.LMA on exits";
     c->ept_vpid = ept;
+    if ((c->pin & PIN_PREEMPTION_TIMER) && (c->exit & EXIT_SAVE_TIMER)) {
+        uint64_t ticks = (tsc_hz() / 1000 * TIMER_MS) >> (rdmsr(MSR_VMX_MISC) & 31);
+        c->timer = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+    } else {
+        c->pin &= ~PIN_PREEMPTION_TIMER;
+        c->exit &= ~EXIT_SAVE_TIMER;
+    }
     return NULL;
 }
 

@@ -14,6 +14,11 @@ void vmx_set_controls(struct vmx_vcpu *h, uint32_t set, uint32_t clear)
     h->cpu_controls = controls;
 }
 
+void vmx_reload_timer(void)
+{
+    if (vmx_caps.timer != 0) vmwrite(PREEMPTION_TIMER, vmx_caps.timer);
+}
+
 bool vmx_can_inject(struct vcpu *v)
 {
     struct vmx_vcpu *h = v->hw;

@@ -141,6 +141,11 @@ void vmx_exit_other(struct vcpu *v, uint32_t reason)
     case REASON_EXCEPTION_NMI: exception_exit(v); break;
     case REASON_TRIPLE_FAULT: e->kind = EXIT_TRIPLE_FAULT; break;
     case REASON_NMI_WINDOW: vmx_set_controls(v->hw, 0, CPU_NMI_WINDOW); break;
+    case REASON_PREEMPTION_TIMER:
+        vmx_reload_timer();
+        __asm__ volatile("sti; nop; cli" : : : "memory"); /* whatever has been held back */
+        e->kind = EXIT_INTERRUPT;
+        break;
     case REASON_CR: cr_exit(v); break;
     case REASON_XSETBV: xsetbv_exit(v); break;
     /* No device writes memory behind the cache's back: nothing to write back, and INVD would lose the host's

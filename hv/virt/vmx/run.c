@@ -86,6 +86,7 @@ static void exit(struct vcpu *v, uint32_t reason)
     case REASON_EPT_VIOLATION: fault_exit(v); return;
     case REASON_EXT_INTERRUPT:
         e->kind = EXIT_INTERRUPT;
+        vmx_reload_timer();
         irq_dispatch((uint8_t)vmread(EXIT_EVENT));
         return;
     case REASON_INTERRUPT_WINDOW:

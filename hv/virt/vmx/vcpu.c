@@ -275,6 +275,7 @@ static void reset_common(struct vcpu *v)
     vmwrite(GUEST_BLOCKING, 0);
     vmwrite(GUEST_ACTIVITY, ACTIVITY_ACTIVE);
     vmwrite(GUEST_PENDING_DEBUG, 0);
+    vmx_reload_timer();
     vmx_set_controls(h, 0, CPU_INTERRUPT_WINDOW | CPU_NMI_WINDOW);
     vmx_forget_translations(v);
 }

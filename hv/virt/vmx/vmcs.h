@@ -57,6 +57,7 @@ enum vmcs_field {
     GUEST_BLOCKING = 0x4824,
     GUEST_ACTIVITY = 0x4826,
     GUEST_SYSENTER_CS = 0x482A,
+    PREEMPTION_TIMER = 0x482E,
     HOST_SYSENTER_CS = 0x4C00,
     CR0_MASK = 0x6000,
     CR4_MASK = 0x6002,
@@ -94,6 +95,8 @@ enum vmcs_field {
 #define PIN_NMI           (1u << 3)
 #define PIN_VIRTUAL_NMI   (1u << 5)
 
+#define PIN_PREEMPTION_TIMER (1u << 6)
+
 #define CPU_INTERRUPT_WINDOW (1u << 2)
 #define CPU_TSC_OFFSET       (1u << 3)
 #define CPU_HLT              (1u << 7)
@@ -127,6 +130,7 @@ enum vmcs_field {
 #define EXIT_LOAD_PAT      (1u << 19)
 #define EXIT_SAVE_EFER     (1u << 20)
 #define EXIT_LOAD_EFER     (1u << 21)
+#define EXIT_SAVE_TIMER    (1u << 22)
 
 #define ENTRY_LOAD_DEBUG (1u << 2)
 #define ENTRY_IA32E      (1u << 9)
@@ -171,6 +175,7 @@ enum vmx_reason {
     REASON_EPT_VIOLATION = 48,
     REASON_EPT_MISCONFIG = 49,
     REASON_INVEPT = 50,
+    REASON_PREEMPTION_TIMER = 52,
     REASON_INVVPID = 53,
     REASON_WBINVD = 54,
     REASON_XSETBV = 55,

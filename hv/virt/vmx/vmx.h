@@ -29,6 +29,7 @@ struct vmx_caps {
     uint64_t cr4_may;                     /* CR4 bits that may be 1 */
     uint64_t ept_vpid;                    /* IA32_VMX_EPT_VPID_CAP */
     uint32_t revision;
+    uint32_t timer; /* ticks of the preemption timer; 0: there is none */
 };
 extern struct vmx_caps vmx_caps;
 
@@ -66,6 +67,8 @@ void vmx_inject_nmi(struct vcpu *v);
 bool vmx_deliver(struct vcpu *v);
 /* An exit cut the delivery of an event short: it is delivered again at the next entry. */
 void vmx_keep_event(struct vcpu *v, uint32_t idt_event);
+/* The guest has its whole time before the preemption timer again. */
+void vmx_reload_timer(void);
 void vmx_set_controls(struct vmx_vcpu *h, uint32_t set, uint32_t clear);
 
 uint64_t vmx_get_sys(struct vcpu *v, enum sysreg reg);

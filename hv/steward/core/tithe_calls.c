@@ -21,19 +21,19 @@ static uint64_t process_cpu_ns(const struct process *p)
 
 /* ---- what a tick costs: all of the steward's own time from a wake for the time's sake to its next wait ---- */
 
-static uint64_t ticks, tick_last_ns;
+static uint64_t tick_count, tick_last_ns;
 
 static void count_tick(const struct process *p)
 {
     if (p->woke_for == TITHE_WAKE_TIME) {
-        ticks++;
+        tick_count++;
         tick_last_ns = process_cpu_ns(p) - p->woke_ns;
     }
 }
 
 uint64_t policy_ticks(void)
 {
-    return ticks;
+    return tick_count;
 }
 
 uint64_t policy_tick_last(void)
@@ -85,12 +85,12 @@ uint64_t policy_reload_ticks(void)
     return reload;
 }
 
-static void count_reload(const struct tithe_mgmt *m, uint64_t ticks)
+static void count_reload(const struct tithe_mgmt *m, uint64_t took)
 {
     if (m->op == TITHE_OP_POLICY_STAGE) {
-        staging = m->u.io.offset == 0 ? ticks : staging + ticks;
+        staging = m->u.io.offset == 0 ? took : staging + took;
     } else if (m->op == TITHE_OP_POLICY_ACTIVATE) {
-        reload = staging + ticks;
+        reload = staging + took;
     }
 }
 

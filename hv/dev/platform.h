@@ -96,5 +96,7 @@ void platform_balloon_poll_stats(struct platform *p);
 
 /* ACPI tables, written into the guest's memory at 0xE0000; ask again after every reset. False: no memory. */
 MUST_CHECK bool acpi_tables_write(struct platform *p, uint32_t vcpus);
+/* Code at F000:FFF0 that resets the machine; likewise. */
+MUST_CHECK bool reset_vector_write(struct platform *p);
 
 #endif

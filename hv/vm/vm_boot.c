@@ -60,7 +60,8 @@ int vm_load(struct vm *vm, char *reason)
     struct load_result result;
     char text[TITHE_REASON_MAX];
     const char *why = load_guest(vm, &request, &result, text);
-    if (why == NULL && !acpi_tables_write(&vm->platform, vm->vcpu_count)) {
+    if (why == NULL &&
+        !(acpi_tables_write(&vm->platform, vm->vcpu_count) && reset_vector_write(&vm->platform))) {
         why = "no memory free for the guest's ACPI tables";
     }
     if (why != NULL) {

@@ -89,7 +89,7 @@ last_line() {
 }
 
 @test "what a suite leaves behind in the background is ended" {
-    program a 'timeout 1234 sleep 1234 >/dev/null 2>&1 & echo $! > left; echo 1..1; echo "ok 1"'
+    program a 'setsid timeout 1234 sleep 1234 >/dev/null 2>&1 & echo $! > left; echo 1..1; echo "ok 1"'
     run -0 tests/run-tests
     # It may be a zombie until the first process looks after it.
     run ! grep -qs '^State:[[:space:]]*[^Z[:space:]]' "/proc/$(cat left)/status"

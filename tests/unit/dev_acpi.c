@@ -126,6 +126,13 @@ static void the_dsdt_is_the_one_that_was_disassembled(void **state)
     assert_memory_equal(dm.ram + dsdt + 36, dsdt_body, sizeof dsdt_body);
 }
 
+static void the_reset_vector_resets(void **state)
+{
+    (void)state;
+    assert_true(acpi_tables_write(&dm.platform, 1));
+    assert_memory_equal(dm.ram + 0xFFFF0, "\xB0\x01\xBA\x02\x06\xEE", 6);
+}
+
 static void aml_says_when_it_is_full(void **state)
 {
     (void)state;
@@ -150,6 +157,6 @@ static void aml_says_when_it_is_full(void **state)
 const struct CMUnitTest acpi_tests[] = {
     TEST(the_root_is_where_kernels_look), TEST(the_fadt_is_hardware_reduced),
     TEST(the_madt_lists_every_vcpu),      TEST(the_dsdt_is_the_one_that_was_disassembled),
-    TEST(aml_says_when_it_is_full),
+    TEST(the_reset_vector_resets),        TEST(aml_says_when_it_is_full),
 };
 const size_t acpi_test_count = ARRAY_LEN(acpi_tests);

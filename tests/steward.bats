@@ -65,6 +65,14 @@ run_case() {
     run_case staging
 }
 
+@test "steward: every policy of the archive is listed, whatever was known when the steward was built" {
+    run_case policy_list
+}
+
+@test "steward: the simulated machine's ledger balances, with VMs and without" {
+    run_case ledger
+}
+
 @test "steward: parameters: types, ranges, unknown names" {
     run_case params
 }

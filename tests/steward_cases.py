@@ -7,6 +7,7 @@ usage: steward_cases.py CASE | --list
 import os
 import random
 import sys
+import tempfile
 import time
 
 import cbor2
@@ -190,7 +191,7 @@ def case_exactly_once_across_death():
         gone = p.ask(p.request('destroy', {'vm': 'once'}, id=11), 11)
         expect(gone['repeated'], gone)
         other.call('steward-kill', timeout=0.5)
-        refused('try-again', p.ask, create, 10)
+        refused('stale', p.ask, create, 10)
         expect(other.call('hello')['steward_restarts'] == 3)
 
 
@@ -287,6 +288,28 @@ def case_staging():
         p.stage('mine', 'return 1')
         refused('not-found', p.call, 'policy-check', **args)
         refused('out-of-range', p.call, 'policy-stage', name='big', offset=262144, data=b'x')
+
+
+def case_policy_list():
+    """every policy of the archive is listed, whatever was known when the steward was built"""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ('proportional.lua', 'another.lua', 'notes.txt', 'a b.lua', f"{'x' * 40}.lua"):
+            with open(os.path.join(folder, name), 'w') as f:
+                f.write(TICK % '')
+        with Peer(*QUICK, f'policies={folder}') as p:
+            listed = p.call('policy-list')['policies']
+            names = [entry['name'] for entry in listed if entry['state'] == 'available']
+            expect(names == ['another', 'proportional'], listed)
+            expect(all(entry['bytes'] == len(TICK % '') for entry in listed), listed)
+            p.call('policy-load', file='another')
+
+
+def case_ledger():
+    """the simulated machine's parts add up to the whole, with VMs and without"""
+    for vms in (0, 4):
+        with Peer(*QUICK, f'vms={vms}') as p:
+            ledger = p.call('ledger')
+            expect(ledger['differences'] == 0, ledger)
 
 
 def case_params():

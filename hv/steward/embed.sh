@@ -1,8 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Writes assembly that holds Lua's shared library for policies (struct lua_file lua_library[], see lua/sandbox.c)
-# and the names of the policies in the archive (archive_policies[], see verbs_policy.c).
+# Writes assembly that holds Lua's shared library for policies (struct lua_file lua_library[], see lua/sandbox.c).
 #
 # usage: embed.sh POLICY-LUA-DIRECTORY
 set -eu
@@ -16,11 +15,6 @@ for file in "$dir"/lib/*.lua; do
     echo "text$n: .incbin \"$file\""
     echo "end$n:"
 done
-p=0
-for file in "$dir"/*.lua; do
-    p=$((p + 1))
-    echo "policy$p: .asciz \"$(basename "$file" .lua)\""
-done
 echo '.balign 8'
 echo '.globl lua_library'
 echo 'lua_library:'
@@ -30,12 +24,4 @@ while [ $i -lt $n ]; do
     echo ".quad name$i, text$i, end$i - text$i"
 done
 echo '.quad 0, 0, 0'
-echo '.globl archive_policies'
-echo 'archive_policies:'
-i=0
-while [ $i -lt $p ]; do
-    i=$((i + 1))
-    echo ".quad policy$i"
-done
-echo '.quad 0'
 echo '.section .note.GNU-stack,"",@progbits'

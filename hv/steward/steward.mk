@@ -5,7 +5,7 @@ STEWARD_SRCS := $(wildcard hv/steward/*.c hv/steward/wire/*.c hv/steward/lua/*.c
 STEWARD_SRCS := $(filter-out hv/steward/so_to_asm.c,$(STEWARD_SRCS))
 STEWARD_OBJS := $(STEWARD_SRCS:%.c=$(STEWARD)/%.o) $(STEWARD)/library.o $(STEWARD)/libcbor.o
 STEWARD_CFLAGS := -D_GNU_SOURCE -Ihv/include -Ihv/steward -Ihv/steward/wire -I/usr/include/lua5.4 -fno-pie
-POLICY_LUA := $(wildcard policy-lua/*.lua policy-lua/lib/*.lua)
+LUA_LIBRARY := $(wildcard policy-lua/lib/*.lua)
 
 # Debian has libcbor only as a shared object, and the steward has no loader: see so_to_asm.c. Its segments go below
 # the program's own.
@@ -22,7 +22,7 @@ $(STEWARD)/libcbor.s: $(STEWARD)/so_to_asm
 	$(call say,GEN,$@)
 	$(Q)$< $(LIBCBOR_SO) $(LIBCBOR_BASE) $@ $(STEWARD)/libcbor.opts
 
-$(STEWARD)/library.s: hv/steward/embed.sh $(POLICY_LUA) policy-lua policy-lua/lib
+$(STEWARD)/library.s: hv/steward/embed.sh $(LUA_LIBRARY) policy-lua/lib
 	$(call say,GEN,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)hv/steward/embed.sh policy-lua > $@

@@ -8,8 +8,7 @@
 #include "serve.h"
 #include "text.h"
 
-/* Names of the policies in the module archive, made by steward.mk from policy-lua/. */
-extern const char *const archive_policies[]; /* up to NULL */
+#define LISTED_MAX 80u /* policies that one answer has room for; others can be loaded all the same */
 
 static struct policy_by by(const struct request *r)
 {
@@ -72,6 +71,22 @@ static void put_entry(struct cborx_writer *w, const char *name, const char *stat
     cborx_end(w);
 }
 
+/* "policy/equal.lua" of the archive is the policy "equal". */
+static bool policy_file_name(const char file[TITHE_NAME_MAX], char name[TITHE_NAME_MAX])
+{
+    static const char folder[] = "policy/", suffix[] = ".lua";
+    size_t length = strnlen(file, TITHE_NAME_MAX);
+    if (length < sizeof folder + sizeof suffix - 1 || length == TITHE_NAME_MAX) return false;
+    size_t name_bytes = length - (sizeof folder - 1) - (sizeof suffix - 1);
+    if (strncmp(file, folder, sizeof folder - 1) != 0 ||
+        strcmp(file + length - (sizeof suffix - 1), suffix) != 0) {
+        return false;
+    }
+    memcpy(name, file + sizeof folder - 1, name_bytes);
+    name[name_bytes] = 0;
+    return name_is_good(name);
+}
+
 void verb_policy_list(struct steward *s, const struct request *r, struct answer *a)
 {
     struct tithe_mgmt *m = mgmt_begin(TITHE_OP_POLICY_INFO, r, false);
@@ -80,10 +95,14 @@ void verb_policy_list(struct steward *s, const struct request *r, struct answer 
     cborx_put_array(&a->w, "policies");
     if (info.active_bytes != 0) put_entry(&a->w, info.name, "active", info.active_bytes);
     if (info.previous_bytes != 0) put_entry(&a->w, info.previous, "previous", info.previous_bytes);
-    for (const char *const *name = archive_policies; *name != NULL; name++) {
-        const char *source;
-        int64_t bytes = policies_read_file(&s->policies, *name, &source);
-        if (bytes > 0) put_entry(&a->w, *name, "available", (uint64_t)bytes);
+    for (uint32_t index = 0, listed = 0; listed < LISTED_MAX; index++) {
+        char name[TITHE_NAME_MAX];
+        m = mgmt_begin(TITHE_OP_FILE_NEXT, r, false);
+        m->u.image.index = index;
+        if (s->machine->mgmt(m) < 0) break;
+        if (!policy_file_name(m->u.image.name, name)) continue;
+        put_entry(&a->w, name, "available", m->u.image.bytes);
+        listed++;
     }
     cborx_end(&a->w);
 }

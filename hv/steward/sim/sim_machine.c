@@ -219,7 +219,7 @@ static int64_t sim_mgmt(struct tithe_mgmt *m)
     bool known = sim->done[slot].session == m->session;
     if (known && m->request < sim->done[slot].request) {
         sim_why(m, "a request of this session with a higher number has been done");
-        return -TITHE_EAGAIN;
+        return -TITHE_ESTALE;
     }
     if (known && m->request == sim->done[slot].request) {
         m->repeated = 1;

@@ -124,9 +124,10 @@ static void start_machine(struct sim *sim)
     s->now_ns = sim->sim_start_ns = 1000 * NS_PER_MS;
     s->wall_ns = 1767225600000ull * NS_PER_MS; /* 2026-01-01 */
     s->tsc_hz = 1000000000;
-    s->total_pages = s->free_pages = sim->options.pages;
+    s->total_pages = sim->options.pages;
     s->reserve_pages = s->total_pages / 100;
     s->core_pages = s->total_pages / 64;
+    sim_account(sim);
     s->cpus = 1;
     s->test_mode = sim->options.test_mode;
     s->tick_ns = sim->options.tick_ms * NS_PER_MS;

@@ -2,7 +2,9 @@
  *
  * Texts, images and policy sources of the simulated machine.
  */
+#include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "sim.h"
 #include "text.h"
@@ -117,6 +119,33 @@ static int64_t file_read(struct sim *sim, struct tithe_io *io)
     return 0;
 }
 
+static int is_policy(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+    return length > 4 && strcmp(entry->d_name + length - 4, ".lua") == 0;
+}
+
+static int64_t file_next(struct sim *sim, struct tithe_image *image)
+{
+    struct dirent **list;
+    struct tithe_io io = {.length = 0};
+    int count = scandir(sim->options.policies, &list, is_policy, alphasort);
+    uint32_t index = image->index;
+    int64_t error = -TITHE_ENOENT;
+    for (int i = 0; i < count; i++) {
+        if ((uint32_t)i == index) {
+            snprintf(io.name, sizeof io.name, "policy/%.24s", list[i]->d_name);
+            error = file_read(sim, &io);
+        }
+        free(list[i]);
+    }
+    if (count >= 0) free(list);
+    if (error < 0) return error;
+    *image = (struct tithe_image){.index = index, .bytes = io.total, .sealed = 1};
+    text_copy(image->name, sizeof image->name, io.name);
+    return 0;
+}
+
 static int64_t event_read(const struct sim *sim, struct tithe_mgmt *m)
 {
     uint64_t end = sim->snap.event_seq, oldest = end > SIM_EVENTS_MAX ? end - SIM_EVENTS_MAX : 0;
@@ -134,6 +163,7 @@ int64_t sim_store_op(struct sim *sim, struct tithe_mgmt *m)
     case TITHE_OP_LOG_READ: sim_text_get(&sim->log, io); return 0;
     case TITHE_OP_EVENT_READ: return event_read(sim, m);
     case TITHE_OP_FILE_READ: return file_read(sim, io);
+    case TITHE_OP_FILE_NEXT: return file_next(sim, &m->u.image);
     case TITHE_OP_CONSOLE_READ:
     case TITHE_OP_CONSOLE_WRITE:
         if (i == sim->snap.vm_count) {

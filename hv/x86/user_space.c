@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Frames in a space belong to it, save for those above USER_FOREIGN, which belong to whoever mapped them
- * there.
+ * there, and for those lent to it.
  */
 #include "lib/string.h"
 #include "mem/frame.h"
@@ -60,6 +60,13 @@ bool user_space_create(struct user_space *space)
     return true;
 }
 
+static bool is_lent(const struct user_space *space, uint64_t va, uint64_t pages)
+{
+    for (size_t i = 0; i < space->lent_count; i++)
+        if (va < space->lent[i].end && va + pages * PAGE_BYTES > space->lent[i].start) return true;
+    return false;
+}
+
 static void free_leaf(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
 {
     struct user_space *space = ctx;
@@ -67,6 +74,7 @@ static void free_leaf(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
 
     (void)level; /* all leaves here are of 4 KiB */
     if (!pt_present(&pt_format_host, entry) || page >= USER_FOREIGN >> PAGE_SHIFT) return;
+    if (is_lent(space, page << PAGE_SHIFT, 1)) return;
     frame_free(pt_address(&pt_format_host, entry) >> PAGE_SHIFT);
     space->pages--;
 }
@@ -91,7 +99,7 @@ bool user_map(struct user_space *space, uint64_t va, uint64_t pages, unsigned ac
 {
     struct pt pt = tables_of(space);
 
-    if (!in_range(va, pages, 0, USER_FOREIGN)) return false;
+    if (!in_range(va, pages, 0, USER_FOREIGN) || is_lent(space, va, pages)) return false;
     free_leaves(space, va, pages);
     for (uint64_t i = 0; i < pages; i++) {
         mfn_t mfn = frame_alloc(FRAME_CORE, FRAME_OWNER_CORE, 0);
@@ -113,11 +121,25 @@ bool user_map_frame(struct user_space *space, uint64_t va, mfn_t mfn, unsigned a
            pt_map(&pt, va, mfn << PAGE_SHIFT, PAGE_BYTES, rights_of(access), 1);
 }
 
+bool user_lend(struct user_space *space, uint64_t va, mfn_t mfn, uint64_t pages, unsigned access)
+{
+    struct pt pt = tables_of(space);
+    const uint64_t bytes = pages * PAGE_BYTES;
+
+    if (!in_range(va, pages, 0, USER_FOREIGN) || (access & USER_WRITE)) return false;
+    if (space->lent_count == USER_LENT_MAX) return false;
+    free_leaves(space, va, pages);
+    space->lent[space->lent_count].start = va;
+    space->lent[space->lent_count++].end = va + bytes;
+    return pt_map(&pt, va, mfn << PAGE_SHIFT, bytes, rights_of(access), 1);
+}
+
 bool user_protect(struct user_space *space, uint64_t va, uint64_t pages, unsigned access)
 {
     struct pt pt = tables_of(space);
 
     if (!in_range(va, pages, 0, USER_TOP)) return false;
+    if ((access & USER_WRITE) && is_lent(space, va, pages)) return false;
     for (uint64_t i = 0; i < pages; i++)
         if (!pt_lookup(&pt, va + i * PAGE_BYTES, NULL, NULL)) return false;
     return pt_protect(&pt, va, pages * PAGE_BYTES, rights_of(access));

@@ -8,12 +8,19 @@
 
 #include "tithe/types.h"
 
+#define USER_LENT_MAX 8u
+
 struct user_space {
     hpa_t root;     /* for user_enter */
     uint64_t pages; /* frames that belong to it, tables included: FRAME_CORE */
+    struct {
+        uint64_t start, end;
+    } lent[USER_LENT_MAX]; /* addresses of frames that belong to others */
+    size_t lent_count;
 };
 
-/* Frames mapped at and above this address stay their owner's; below it they belong to the space. */
+/* Frames mapped at and above this address stay their owner's; below it they belong to the space, but for those
+ * of user_lend. */
 #define USER_FOREIGN 0x700000000000ull
 
 enum user_access {
@@ -31,8 +38,11 @@ void user_space_destroy(struct user_space *space);
 MUST_CHECK bool user_map(struct user_space *space, uint64_t va, uint64_t pages, unsigned access);
 /* Maps one frame that stays its owner's, at or above USER_FOREIGN. */
 MUST_CHECK bool user_map_frame(struct user_space *space, uint64_t va, mfn_t mfn, unsigned access);
+/* Maps `pages` frames from `mfn` on, below USER_FOREIGN, that stay their owner's and that the space can never
+ * write, whatever user_protect is asked for. False: out of range, too many of these, or no memory. */
+MUST_CHECK bool user_lend(struct user_space *space, uint64_t va, mfn_t mfn, uint64_t pages, unsigned access);
 /* Changes what is allowed on pages that are mapped; access 0 keeps the pages but allows nothing. False: out
- * of range or a hole. */
+ * of range, a hole, or writing what is lent. */
 MUST_CHECK bool user_protect(struct user_space *space, uint64_t va, uint64_t pages, unsigned access);
 /* Unmaps what is mapped in the range; the space's own frames are freed. */
 void user_unmap(struct user_space *space, uint64_t va, uint64_t pages);

@@ -4,6 +4,8 @@
  * expects at its entry (System V ABI, AMD64 supplement, 3.4.1).
  */
 #include "lib/string.h"
+#include "mem/direct.h"
+#include "mem/frame.h"
 #include "steward/core/process.h"
 #include "x86/cpu.h"
 
@@ -51,6 +53,58 @@ static bool in_file(uint64_t offset, uint64_t bytes, size_t file_bytes)
     return offset <= file_bytes && bytes <= file_bytes - offset;
 }
 
+static uint64_t start_of(const struct elf_segment *s)
+{
+    return s->vaddr & PAGE_MASK;
+}
+
+static uint64_t pages_of(const struct elf_segment *s)
+{
+    return (s->vaddr + s->memsz + PAGE_BYTES - 1 - start_of(s)) / PAGE_BYTES;
+}
+
+static unsigned access_of(const struct elf_segment *s)
+{
+    return USER_READ | ((s->flags & SEGMENT_W) != 0 ? USER_WRITE : 0u) |
+           ((s->flags & SEGMENT_X) != 0 ? USER_EXEC : 0u);
+}
+
+/* Segments that ring 3 cannot write, two thirds of it all, are copied out of the file at the first start and
+ * lent to every later one, for guests wait while it starts. By file offset: there is one file. */
+static struct {
+    uint64_t offset;
+    mfn_t first;
+} kept[USER_LENT_MAX];
+static size_t kept_count;
+
+static mfn_t kept_frames(const uint8_t *file, const struct elf_segment *s)
+{
+    for (size_t i = 0; i < kept_count; i++) {
+        if (kept[i].offset == s->offset) {
+            return kept[i].first;
+        }
+    }
+    const mfn_t first = kept_count < USER_LENT_MAX ? frame_alloc_run(pages_of(s), 1) : MFN_NONE;
+    if (first != MFN_NONE) {
+        memcpy((uint8_t *)mfn_to_virt(first) + (s->vaddr - start_of(s)), file + s->offset, s->filesz);
+        kept[kept_count].offset = s->offset;
+        kept[kept_count++].first = first;
+    }
+    return first;
+}
+
+static bool lend_segment(struct process *p, const uint8_t *file, const struct elf_segment *s)
+{
+    const mfn_t first = kept_frames(file, s);
+    return first != MFN_NONE && user_lend(&p->space, start_of(s), first, pages_of(s), access_of(s));
+}
+
+static bool copy_segment(struct process *p, const uint8_t *file, const struct elf_segment *s)
+{
+    return user_map(&p->space, start_of(s), pages_of(s), access_of(s)) &&
+           user_poke(&p->space, s->vaddr, file + s->offset, s->filesz);
+}
+
 static const char *load_segment(struct process *p, const uint8_t *file, size_t bytes,
                                 const struct elf_segment *s)
 {
@@ -58,14 +112,11 @@ static const char *load_segment(struct process *p, const uint8_t *file, size_t b
         s->vaddr >= USER_TOP || s->memsz > USER_TOP - s->vaddr) {
         return "a segment of its ELF file lies outside of the file or of user space";
     }
-    const uint64_t start = s->vaddr & PAGE_MASK;
-    const uint64_t end = (s->vaddr + s->memsz + PAGE_BYTES - 1) & PAGE_MASK;
-    const unsigned access = USER_READ | ((s->flags & SEGMENT_W) != 0 ? USER_WRITE : 0u) |
-                            ((s->flags & SEGMENT_X) != 0 ? USER_EXEC : 0u);
-    if (!user_map(&p->space, start, (end - start) / PAGE_BYTES, access) ||
-        !user_poke(&p->space, s->vaddr, file + s->offset, s->filesz)) {
+    const bool writable = (s->flags & SEGMENT_W) != 0;
+    if (writable ? !copy_segment(p, file, s) : !lend_segment(p, file, s)) {
         return "no memory for it";
     }
+    const uint64_t end = start_of(s) + pages_of(s) * PAGE_BYTES;
     if (end > p->brk_start) {
         p->brk_start = end;
     }

@@ -18,6 +18,15 @@ function host.load(name)
     return dofile("policy-lua/" .. name .. ".lua")
 end
 
+-- The balloon at its target, in a guest that has a use for so many pages, and what the guest tells then.
+function host.inflate(vm, used_pages)
+    vm.balloon_actual_pages = vm.size_pages - vm.target_pages
+    if vm.guest then
+        local available = math.max(0, vm.target_pages - used_pages)
+        vm.guest.total_pages, vm.guest.available_pages, vm.guest.free_pages = vm.target_pages, available, available
+    end
+end
+
 -- A host of `pages`, with VMs of random sizes, bounds and targets, larger in sum than the host.
 function host.random(seed, count)
     math.randomseed(seed)
@@ -34,10 +43,8 @@ function host.random(seed, count)
             shares = math.random(1, 5000), target_pages = target, held = math.random() < 0.1,
             consumed_pages = used, overhead_pages = 16, balloon_driver = math.random() < 0.9,
         }
-        if math.random() < 0.8 then
-            local available = math.random(0, target)
-            vms[i].guest = { updated_ns = 1, total_pages = target, available_pages = available, free_pages = available }
-        end
+        vms[i].guest = math.random() < 0.8 and { updated_ns = 1 } or nil
+        host.inflate(vms[i], used)
         overhead, consumed, mins = overhead + 16, consumed + used, mins + min
     end
     local core = total // 64
@@ -63,6 +70,7 @@ function host.apply(vms, plan)
         seen[vm] = true
         vm.target_pages = action.size_pages
     end
+    for _, vm in ipairs(vms) do host.inflate(vm, vm.consumed_pages) end
 end
 
 -- ---- TAP --------------------------------------------------------------------

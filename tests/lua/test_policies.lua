@@ -81,8 +81,8 @@ end
 local function settle(policy, h, vms, used)
     for _ = 1, 60 do
         for i, vm in ipairs(vms) do
-            vm.guest = { updated_ns = 1, total_pages = vm.target_pages,
-                available_pages = math.max(0, vm.target_pages - used[i]) }
+            vm.guest = { updated_ns = 1 }
+            host.inflate(vm, used[i])
         end
         assert(not host.apply(vms, policy.tick(h, vms, 1)))
     end

@@ -10,6 +10,7 @@
 #include "lib/cpio.h"
 #include "lib/log.h"
 #include "lib/string.h"
+#include "mem/frame.h"
 #include "steward/core/policy_store.h"
 #include "steward/core/process.h"
 #include "virt/vendor.h"
@@ -65,7 +66,13 @@ const char *steward_init(void)
     if (!image_archive_find("steward", &file)) {
         return "the module archive has no file 'steward': build the image again (make iso)";
     }
-    arena_pages = boot_option_u64("steward_mib", 12) * (MIB / PAGE_BYTES);
+    struct frame_counts frames;
+    frames_counts(&frames);
+    const uint64_t arena_mib = boot_option_u64("steward_mib", 12);
+    if (arena_mib == 0 || arena_mib > frames.total * PAGE_BYTES / MIB) {
+        return "steward_mib on the command line is none, or more than the machine has";
+    }
+    arena_pages = arena_mib * (MIB / PAGE_BYTES);
     policy_budget_ns = boot_option_u64("policy_ms", 400) * 1000000;
     protocol_budget_ns = boot_option_u64("protocol_ms", 5000) * 1000000;
     sched_init(&process.sched, this_cpu()->index, 4 * SCHED_WEIGHT, true);
@@ -173,11 +180,28 @@ static void on_fault(void)
     process.died = text;
 }
 
+/* Makes it run its alarm function next, as tithe/abi.h says. A stack pointer that is no good is left for its
+ * own next push to find out. */
+static void raise_alarm(void)
+{
+    enum { RED_ZONE_BYTES = 128 };
+    const uint64_t frame[2] = {process.user.rflags, process.user.rip};
+    const uint64_t rsp = process.user.gpr[RSP] - RED_ZONE_BYTES - sizeof frame;
+    process.alarmed = true;
+    if (process.alarm != 0 && user_copy_out(&process.space, rsp, frame, sizeof frame)) {
+        process.user.gpr[RSP] = rsp;
+        process.user.rip = process.alarm;
+    }
+}
+
 static void hold_to_budget(uint64_t entered_ns)
 {
     const uint64_t used = process.sched.cpu_ns + (time_now_ns() - entered_ns) - process.phase_ns;
     if (process.phase == TITHE_PHASE_POLICY && used > policy_budget_ns) {
         process.died = "policy code spent its budget";
+    } else if (process.phase == TITHE_PHASE_POLICY && used > policy_budget_ns / TITHE_ALARM_PART &&
+               !process.alarmed) {
+        raise_alarm();
     } else if (used > protocol_budget_ns) {
         process.died = "it spent its budget without waiting once";
     }

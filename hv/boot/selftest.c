@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/string.h"
 #include "mem/frame.h"
+#include "vm/event.h"
 #include "x86/cpu.h"
 #include "x86/fpu.h"
 #include "x86/host_map.h"
@@ -264,6 +265,7 @@ static _Noreturn void echo(void)
 
 static _Noreturn void panic_test(const char *how)
 {
+    event_emit(TITHE_EVENT_RESERVE, 0, 0, 0, "none: a panic is to show this");
     if (strcmp(how, "fault") == 0) (void)*(volatile uint64_t *)(uintptr_t)boot_stacks;
     if (strcmp(how, "stack") == 0) {
         /* Overflow of the stack, into its guard page: only an interrupt stack survives that. */

@@ -79,7 +79,7 @@ void panic_events(void)
     const uint64_t last = next_seq;
     for (uint64_t seq = last > 16 ? last - 16 : 1; seq < last; seq++) {
         const struct tithe_event *e = &ring[seq % EVENT_RING];
-        log_line("  event %llu at %llu us: vm=%u %s %s", (unsigned long long)e->seq,
-                 (unsigned long long)(e->ns / 1000), e->vm, event_name(e->kind), e->text);
+        log_line_panic("panic:   event %llu at %llu us: vm=%u %s %s", (unsigned long long)e->seq,
+                       (unsigned long long)(e->ns / 1000), e->vm, event_name(e->kind), e->text);
     }
 }

@@ -147,6 +147,7 @@ panics() {
     assert_line --regexp '^panic: .* [0-9a-f]{16} panic_test\+0x|^panic: .* [0-9a-f]{16} selftest\+0x'
     assert_line --regexp '^panic: .*boot_start\+0x'
     assert_line --regexp '^panic: cr0 '
+    assert_line --regexp '^panic:   event 1 at [0-9]+ us: .* a panic is to show this$'
 }
 
 @test "a panic shows registers and a backtrace with names, on AMD-V" {

@@ -27,8 +27,8 @@ void clock_sleep_ms(uint64_t ms)
 int clock_print(void)
 {
     struct timespec real = now(CLOCK_REALTIME), mono = now(CLOCK_MONOTONIC);
-    printf("memload: clock realtime=%lld.%09ld monotonic=%lld.%09ld tsc=%llu\n", (long long)real.tv_sec, real.tv_nsec,
-           (long long)mono.tv_sec, mono.tv_nsec, __builtin_ia32_rdtsc());
+    printf("memload: clock realtime=%lld.%09ld monotonic=%lld.%09ld tsc=%llu\n", (long long)real.tv_sec,
+           real.tv_nsec, (long long)mono.tv_sec, mono.tv_nsec, __builtin_ia32_rdtsc());
     return 0;
 }
 

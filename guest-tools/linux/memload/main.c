@@ -15,17 +15,18 @@
 
 #define EXIT_PORT 0xf4
 
-static const char usage[] = "usage: memload [--check] [--seed N] SCRIPT\n"
-                            "       memload --exit-code N\n"
-                            "       memload --help\n"
-                            "\n"
-                            "Runs a script of memory phases and ends with 'memload: PASS' (status 0) or\n"
-                            "'memload: FAIL' (status 1).\n"
-                            "\n"
-                            "  --check        only check the script\n"
-                            "  --seed N       part of the pattern written, so that no two guests write the same pages\n"
-                            "  --exit-code N  stop the virtual machine with exit code N (port 0xf4)\n"
-                            "\n";
+static const char usage[] =
+    "usage: memload [--check] [--seed N] SCRIPT\n"
+    "       memload --exit-code N\n"
+    "       memload --help\n"
+    "\n"
+    "Runs a script of memory phases and ends with 'memload: PASS' (status 0) or\n"
+    "'memload: FAIL' (status 1).\n"
+    "\n"
+    "  --check        only check the script\n"
+    "  --seed N       part of the pattern written, so that no two guests write the same pages\n"
+    "  --exit-code N  stop the virtual machine with exit code N (port 0xf4)\n"
+    "\n";
 
 static int bad_usage(const char *what, const char *why)
 {

@@ -39,6 +39,6 @@ struct meminfo meminfo_read(void)
 void meminfo_print(void)
 {
     struct meminfo m = meminfo_read();
-    printf("memload: mem total_kb=%" PRIu64 " free_kb=%" PRIu64 " available_kb=%" PRIu64 "\n", m.total_kb, m.free_kb,
-           m.available_kb);
+    printf("memload: mem total_kb=%" PRIu64 " free_kb=%" PRIu64 " available_kb=%" PRIu64 "\n", m.total_kb,
+           m.free_kb, m.available_kb);
 }

@@ -17,7 +17,7 @@ typedef uint64_t mfn_t; /* machine frame number */
 
 #define PAGE_SHIFT 12u
 #define PAGE_BYTES 4096u
-#define PAGE_MASK (~(uint64_t)(PAGE_BYTES - 1))
+#define PAGE_MASK  (~(uint64_t)(PAGE_BYTES - 1))
 
 #define MFN_NONE UINT64_MAX
 
@@ -25,8 +25,8 @@ typedef uint64_t mfn_t; /* machine frame number */
 #define MIB (1024ull * KIB)
 #define GIB (1024ull * MIB)
 
-#define MUST_CHECK __attribute__((warn_unused_result))
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define MUST_CHECK                      __attribute__((warn_unused_result))
+#define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

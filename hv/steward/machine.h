@@ -19,11 +19,15 @@ struct machine {
     int64_t (*refresh)(void);
     int64_t (*plan)(const struct tithe_action *actions, uint64_t count, struct tithe_plan_result *result);
     int64_t (*mgmt)(struct tithe_mgmt *m);
-    int64_t (*phase)(uint64_t phase);
+    int64_t (*phase)(
+        uint64_t phase); /* during TITHE_PHASE_POLICY, budget_alarm() may be called at any moment */
     /* Bytes of the management line that have arrived: 0 when there are none. */
     int64_t (*read)(void *bytes, size_t size_bytes);
     bool (*finished)(void); /* the line is closed for good; never under the core */
 };
+
+/* lua/budget.c: policy code has used TITHE_ALARM_PART of its CPU time. Called asynchronously, once in a phase. */
+void budget_alarm(void);
 
 /* NULL when the core does not answer, which means: not under Tithe. */
 const struct machine *machine_core(void);

@@ -53,6 +53,25 @@ static bool core_finished(void)
     return false;
 }
 
+/* Entered as TITHE_ALARM_PART in tithe/abi.h says. Nothing may be lost that the interrupted code has in registers. */
+void alarm_entry(void);
+__asm__(".text\n"
+        "alarm_entry:\n"
+        "    push %rax; push %rcx; push %rdx; push %rbx; push %rbp; push %rsi; push %rdi\n"
+        "    push %r8; push %r9; push %r10; push %r11\n"
+        "    cld\n"
+        "    mov %rsp, %rbp\n"
+        "    sub $512, %rsp\n"
+        "    and $-16, %rsp\n"
+        "    fxsave64 (%rsp)\n"
+        "    call budget_alarm\n"
+        "    fxrstor64 (%rsp)\n"
+        "    mov %rbp, %rsp\n"
+        "    pop %r11; pop %r10; pop %r9; pop %r8\n"
+        "    pop %rdi; pop %rsi; pop %rbp; pop %rbx; pop %rdx; pop %rcx; pop %rax\n"
+        "    popfq\n"
+        "    ret $128\n");
+
 const struct machine *machine_core(void)
 {
     static struct tithe_note note;
@@ -67,6 +86,6 @@ const struct machine *machine_core(void)
         .read = core_read,
         .finished = core_finished,
     };
-    if (call(TITHE_SYS_NOTE, address(&note), 0, 0) < 0) return NULL;
+    if (call(TITHE_SYS_NOTE, address(&note), (uint64_t)(uintptr_t)alarm_entry, 0) < 0) return NULL;
     return core_refresh() < 0 ? NULL : &core;
 }

@@ -62,9 +62,9 @@ const char *name_of_refusal(uint8_t why)
 const char *name_of_error(int64_t minus_errno)
 {
     static const char *const names[] = {
-        [TITHE_EPERM] = "not-permitted", [TITHE_ENOENT] = "not-found",  [TITHE_EIO] = "io",
-        [TITHE_EAGAIN] = "try-again",    [TITHE_ENOMEM] = "no-memory",  [TITHE_EBUSY] = "busy",
-        [TITHE_EEXIST] = "exists",       [TITHE_EINVAL] = "invalid",    [TITHE_ENOSPC] = "no-space",
+        [TITHE_EPERM] = "not-permitted", [TITHE_ENOENT] = "not-found",   [TITHE_EIO] = "io",
+        [TITHE_EAGAIN] = "try-again",    [TITHE_ENOMEM] = "no-memory",   [TITHE_EBUSY] = "busy",
+        [TITHE_EEXIST] = "exists",       [TITHE_EINVAL] = "invalid",     [TITHE_ENOSPC] = "no-space",
         [TITHE_ERANGE] = "out-of-range", [TITHE_ENOSYS] = "unsupported", [TITHE_ESTALE] = "stale"};
     uint64_t number = (uint64_t)-minus_errno;
     return number < sizeof names / sizeof *names && names[number] != NULL ? names[number] : "internal";

@@ -40,6 +40,7 @@ void policy_take_charge(struct policies *p, struct script *s, bool trial)
     s->print_context = NULL;
     p->trial = trial;
     p->trial_left = trial ? s->trial_ticks : 0;
+    s->counted = trial;
     p->errors_in_row = 0;
 }
 
@@ -60,7 +61,10 @@ bool policy_load_active(struct policies *p, char why[SCRIPT_WHY_MAX])
     if (s == NULL) return false;
     if (!policy_saved_inherit(p, s)) policy_log(NULL, name, s->why);
     policy_take_charge(p, s, trial);
-    if (has_killed) p->trial_left = s->trial_ticks; /* after which its deaths are forgiven */
+    if (has_killed) { /* after so many good ticks its deaths are forgiven */
+        p->trial_left = s->trial_ticks;
+        s->counted = true;
+    }
     return true;
 }
 
@@ -156,7 +160,7 @@ void policies_tick(struct policies *p)
     p->last_tick_ns = now_ns;
     p->ticks++;
     bool ran = script_tick(p->active, (double)since_ns / NS_PER_S, &p->plan);
-    p->tick_instructions = p->active->spent;
+    if (p->active->counted) p->tick_instructions = p->active->spent;
     if (!ran) {
         failed(p, p->active->why);
         return;
@@ -164,7 +168,7 @@ void policies_tick(struct policies *p)
     if (!apply(p, "tick")) return;
     p->errors_in_row = 0;
     if (p->trial_left > 0 && --p->trial_left == 0) {
-        p->trial = false;
+        p->trial = p->active->counted = false;
         policy_ask(p, TITHE_OP_POLICY_CONFIRM, policy_own_doing);
     }
     if (p->active->has_save) policy_saved_write(p, policy_own_doing);

@@ -22,7 +22,7 @@ struct policies {
     uint32_t trial_left; /* ticks */
     uint32_t errors_in_row;
     uint64_t ticks, errors;
-    uint64_t tick_instructions; /* of the last tick */
+    uint64_t tick_instructions; /* of the last tick that was counted */
     uint64_t last_tick_ns;
     char last_error[SCRIPT_WHY_MAX];
     struct plan plan;                /* scratch */

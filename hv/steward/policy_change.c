@@ -40,6 +40,7 @@ void policies_check(struct policies *p, const char *name, const char *source, si
         check->ran = policy_saved_inherit(p, c) &&
                      script_tick(c, (double)p->machine->snapshot->tick_ns / NS_PER_S, &check->plan);
         if (!check->ran) memcpy(check->why, c->why, sizeof check->why);
+        script_walk(c);
         rules_judge(p->machine->snapshot, check->plan.actions, check->plan.count, &check->result);
     }
 }

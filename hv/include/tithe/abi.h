@@ -42,9 +42,15 @@ enum tithe_sys {
     TITHE_SYS_SNAPSHOT,       /* () -> generation. Refreshes *(struct tithe_snapshot *)TITHE_SNAPSHOT_ADDR. */
     TITHE_SYS_PLAN,           /* (const struct tithe_action *a, uint64_t n, struct tithe_plan_result *r) -> 0, or -EINVAL when refused: then nothing was applied and r says why. */
     TITHE_SYS_MGMT,           /* (struct tithe_mgmt *m) -> 0 or -errno; m->reason says why in words. */
-    TITHE_SYS_NOTE,           /* (const struct tithe_note *n) -> 0. Registers where the core may read, after a death, what the steward was doing. */
+    TITHE_SYS_NOTE,           /* (const struct tithe_note *n, void (*alarm)(void)) -> 0. Registers where the core may read, after a death, what the steward was doing; and TITHE_ALARM_PART. */
     TITHE_SYS_TICK,           /* (uint64_t phase) -> 0. TITHE_PHASE_*: brackets policy code, so that the core can hold it to its budget. */
 };
+
+/* When policy code has used this part of its budget, the core enters `alarm` once, in the middle of whatever runs:
+ * below the red zone it has pushed rip and, on top, rflags; every other register is as it was. `popfq; ret $128`
+ * goes on where it stopped. So a script that loops can be ended with its line told, without counting what it does
+ * from the start, which is costly; the rest of the budget is for that. 0: no alarm. */
+#define TITHE_ALARM_PART 2u
 
 /* Read-only pages in the steward's address space that hold the snapshot. */
 #define TITHE_SNAPSHOT_ADDR 0x700000000000ull

@@ -22,6 +22,8 @@ struct process {
     uint64_t mmap_next;   /* anonymous mappings grow downwards from here */
     uint64_t arena_pages; /* left for heap and mappings */
     uint64_t note;        /* address of its struct tithe_note; 0: none */
+    uint64_t alarm;       /* address to enter when policy code has used TITHE_ALARM_PART of its budget; 0: none */
+    bool alarmed;         /* it has been, in this phase */
     uint64_t phase;       /* enum tithe_phase */
     uint64_t phase_ns;    /* CPU time it had used when the phase, or its turn after a wait, began */
     uint64_t woke_for;    /* TITHE_WAKE_* that ended its last wait */

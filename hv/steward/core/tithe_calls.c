@@ -165,6 +165,7 @@ static int64_t sys_mgmt(struct process *p, uint64_t at)
 static int64_t sys_tick(struct process *p, uint64_t phase)
 {
     p->phase = phase;
+    p->alarmed = false;
     p->phase_ns = process_cpu_ns(p);
     return 0;
 }
@@ -178,6 +179,7 @@ bool tithe_syscall(struct process *p, uint64_t number, const uint64_t arg[3], in
     case TITHE_SYS_MGMT: *result = sys_mgmt(p, arg[0]); return true;
     case TITHE_SYS_NOTE:
         p->note = arg[0];
+        p->alarm = arg[1];
         *result = 0;
         return true;
     case TITHE_SYS_TICK: *result = sys_tick(p, arg[0]); return true;

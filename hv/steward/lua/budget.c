@@ -41,6 +41,28 @@ static void on_count(lua_State *L, lua_Debug *ar)
     lua_error(L);
 }
 
+/* A count hook has the interpreter stop at every instruction, which makes a script half as dear again. One that has
+ * proved itself runs without, until the machine raises the alarm. */
+static struct script *volatile running;
+
+static void on_overtime(lua_State *L, lua_Debug *ar)
+{
+    struct script *s = script_of(L);
+    (void)ar;
+    budget_note(L);
+    lua_pushfstring(L, "%s.lua:%d: more than its CPU time used in %s; is there a loop that does not end?",
+                    s->name, script_line(L, s->phase_line), s->phase);
+    lua_error(L);
+}
+
+/* May be called in the middle of anything; lua_sethook() is made for that (manual, lua_sethook; lua.c does it from
+ * a signal handler). */
+void budget_alarm(void)
+{
+    struct script *s = running;
+    if (s != NULL) lua_sethook(s->L, on_overtime, LUA_MASKCOUNT, 1);
+}
+
 void budget_start(struct script *s, const char *phase, int line)
 {
     s->phase = phase;
@@ -50,15 +72,20 @@ void budget_start(struct script *s, const char *phase, int line)
     s->starved_line = line;
     s->why[0] = 0;
     note_line(s, line);
+    if (s->counted) {
+        lua_sethook(s->L, on_count, LUA_MASKCOUNT, SCRIPT_HOOK_EVERY);
+    } else {
+        running = s;
+    }
     s->machine->phase(TITHE_PHASE_POLICY);
-    lua_sethook(s->L, on_count, LUA_MASKCOUNT, SCRIPT_HOOK_EVERY);
 }
 
 void budget_stop(struct script *s)
 {
     static const char after[] = "what came after ";
-    lua_sethook(s->L, NULL, 0, 0);
     s->machine->phase(TITHE_PHASE_IDLE);
+    running = NULL;
+    lua_sethook(s->L, NULL, 0, 0);
     /* A heap it has damaged may kill the steward only later. */
     note_line(s, s->phase_line);
     char *where = s->machine->note->where;

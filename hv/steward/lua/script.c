@@ -210,7 +210,7 @@ struct script *script_load(const struct machine *machine, const char *name, cons
     if (s != NULL) {
         s->machine = machine;
         s->print = print;
-        s->candidate = true;
+        s->candidate = s->counted = true;
         s->print_context = print_context;
         snprintf(s->name, sizeof s->name, "%s", name);
         s->L = lua_newstate(budget_alloc, s);
@@ -235,6 +235,11 @@ void script_free(struct script *s)
     if (s == NULL) return;
     lua_close(s->L);
     free(s);
+}
+
+void script_walk(struct script *s)
+{
+    lua_gc(s->L, LUA_GCCOLLECT);
 }
 
 /* ---- Calls -------------------------------------------------------------- */

@@ -16,7 +16,7 @@
 
 /* Of the 16 MiB arena; there may be two scripts at a time, the active one and a candidate. */
 #define SCRIPT_MAX_BYTES   (5u * 1024 * 1024)
-/* Lua VM instructions in one call. proportional.lua takes a sixth of it for 100 VMs. */
+/* Lua VM instructions in one call. proportional.lua takes a tenth of it for 100 VMs. */
 #define SCRIPT_SOFT_BUDGET 300000u
 #define SCRIPT_HOOK_EVERY  1000
 #define SCRIPT_WHY_MAX     320u
@@ -36,6 +36,7 @@ struct script {
     uint32_t trial_ticks;      /* how many good ticks confirm it */
     uint32_t error_limit;      /* how many failures in a row depose it */
     bool candidate;            /* being checked; not, or not yet, in charge */
+    bool counted; /* its instructions are counted from the start of each call; else it has CPU time only */
     bool has_admit, has_event, has_save, has_restore;
     int tick_line, admit_line, event_line, save_line, restore_line; /* where they begin */
     /* Memory. */
@@ -44,9 +45,11 @@ struct script {
     /* The call under way. */
     const char *phase;
     int phase_line; /* where its function begins */
-    uint64_t spent; /* VM instructions, counted in steps of SCRIPT_HOOK_EVERY */
+    uint64_t spent; /* VM instructions counted, in steps of SCRIPT_HOOK_EVERY */
     unsigned prints;
     char why[SCRIPT_WHY_MAX];
+    struct tithe_snapshot
+        view; /* what the tables of the snapshot hold; vm[] by place in the list, id 0: nothing */
     /* Where print() and tithe.log() go, one line at a time. */
     void (*print)(void *context, const char *name, const char *line);
     void *print_context;
@@ -61,6 +64,8 @@ struct script *script_load(const struct machine *machine, const char *name, cons
                            size_t source_bytes, void (*print)(void *, const char *, const char *),
                            void *print_context, char why[SCRIPT_WHY_MAX]);
 void script_free(struct script *s);
+/* Visits every object the script has. One whose heap is damaged dies of it here, not when it is in charge. */
+void script_walk(struct script *s);
 
 /* dt_s: seconds since the last tick. */
 bool script_tick(struct script *s, double dt_s, struct plan *plan);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The snapshot as Lua tables. They are made once and filled anew for each call,
- * since making them would cost more than most policies do.
+ * The snapshot as Lua tables. They are made once, and each call writes into them what has changed since the
+ * last: writing everything would cost more than most policies do. Accesses are raw, for a script may have hung
+ * a metatable on them, which must not be called from here.
  */
 #include <lauxlib.h>
 #include <stddef.h>
@@ -9,114 +10,162 @@
 #include "names.h"
 #include "script.h"
 
-/* Registry keys. */
-static const char host_key, vms_key, by_id_key;
+/* Registry keys. by_id has each VM's table under its id, and its guest's under minus the id. */
+static const char host_key, vms_key, by_id_key, names_key;
+
+/* Where the names of fields begin in the list under names_key: as strings that need not be found again. */
+#define HOST_NAMES  1
+#define VM_NAMES    (HOST_NAMES + (int)host_field_count)
+#define GUEST_NAMES (VM_NAMES + (int)vm_field_count)
 
 static void set_integer(lua_State *L, const char *name, uint64_t value)
 {
+    lua_pushstring(L, name);
     lua_pushinteger(L, value > LUA_MAXINTEGER ? LUA_MAXINTEGER : (lua_Integer)value);
-    lua_setfield(L, -2, name);
+    lua_rawset(L, -3);
 }
 
 static void set_text(lua_State *L, const char *name, const char *text)
 {
+    lua_pushstring(L, name);
     lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
+    lua_rawset(L, -3);
 }
 
 static void set_boolean(lua_State *L, const char *name, bool value)
 {
+    lua_pushstring(L, name);
     lua_pushboolean(L, value);
-    lua_setfield(L, -2, name);
+    lua_rawset(L, -3);
 }
 
-/* Pushes the table kept under a registry key, made at the first use. A script may
- * have hung a metatable on it, which must not be called from here. */
-static void push_kept(lua_State *L, const void *key, int fields)
+/* Pushes the table kept under a registry key. Returns whether it is new. */
+static bool push_kept(lua_State *L, const void *key, int items, int fields)
 {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TTABLE) {
-        lua_pop(L, 1);
-        lua_createtable(L, 0, fields);
-        lua_pushvalue(L, -1);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-    }
-    lua_pushnil(L);
-    lua_setmetatable(L, -2);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) return false;
+    lua_pop(L, 1);
+    lua_createtable(L, items, fields);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+    return true;
 }
 
-void view_push_host(struct script *s)
+/* Likewise under an id in the table at the index by_id. */
+static bool push_by_id(lua_State *L, int by_id, lua_Integer id, int fields)
 {
-    lua_State *L = s->L;
-    const struct tithe_snapshot *snap = s->machine->snapshot;
-    push_kept(L, &host_key, (int)host_field_count + 2);
-    for (size_t i = 0; i < host_field_count; i++) {
-        set_integer(L, host_fields[i].name, field_value(&host_fields[i], snap));
-    }
-    set_text(L, "vendor", snap->vendor);
-    set_text(L, "machine", snap->machine);
+    if (lua_rawgeti(L, by_id, id) == LUA_TTABLE) return false;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, fields);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, by_id, id);
+    return true;
 }
 
-/* With many VMs, finding the same names again and again would be most of the cost: they are put on the
- * stack once, in order, from `keys` up. */
-static void push_names(lua_State *L, const struct field *fields, size_t count)
-{
-    for (size_t i = 0; i < count; i++) lua_pushstring(L, fields[i].name);
-}
-
-static void fill_by_keys(lua_State *L, int keys, const struct field *fields, size_t count, const void *from)
+static void add_names(lua_State *L, int from, const struct field *fields, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        uint64_t value = field_value(&fields[i], from);
-        lua_pushvalue(L, keys + (int)i);
+        lua_pushstring(L, fields[i].name);
+        lua_rawseti(L, -2, from + (int)i);
+    }
+}
+
+static int push_names(lua_State *L)
+{
+    if (push_kept(L, &names_key, GUEST_NAMES + (int)guest_field_count, 0)) {
+        add_names(L, HOST_NAMES, host_fields, host_field_count);
+        add_names(L, VM_NAMES, vm_fields, vm_field_count);
+        add_names(L, GUEST_NAMES, guest_fields, guest_field_count);
+    }
+    return lua_gettop(L);
+}
+
+struct fill {
+    const struct field *fields;
+    size_t count;
+    int names, first; /* stack index of the list of names, and the place there of the first field's */
+    bool all;         /* or only what differs from `kept` */
+};
+
+/* Into the table on top. What has been written is noted in `kept`, so that nothing is taken for written when
+ * memory runs out half way. */
+static void fill(lua_State *L, const struct fill *f, const void *from, void *kept)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        uint64_t value = field_value(&f->fields[i], from);
+        uint64_t *before = (uint64_t *)(void *)((char *)kept + f->fields[i].offset);
+        if (value == *before && !f->all) continue;
+        lua_rawgeti(L, f->names, f->first + (int)i);
         if (value == UINT64_MAX) {
             lua_pushnil(L); /* the guest never told */
         } else {
             lua_pushinteger(L, value > LUA_MAXINTEGER ? LUA_MAXINTEGER : (lua_Integer)value);
         }
         lua_rawset(L, -3);
+        *before = value;
     }
 }
 
-/* Pushes the subtable `guest` of the VM's table on top, or nil when the guest has told nothing. */
-static void fill_guest(lua_State *L, int guest_keys, const struct tithe_guest_stats *g)
+void view_push_host(struct script *s)
 {
+    lua_State *L = s->L;
+    const struct tithe_snapshot *snap = s->machine->snapshot;
+    bool all = push_kept(L, &host_key, 0, (int)host_field_count + 2);
+    int names = push_names(L);
+    lua_pushvalue(L, -2);
+    fill(L, &(struct fill){host_fields, host_field_count, names, HOST_NAMES, all}, snap, &s->view);
+    if (all) {
+        set_text(L, "vendor", snap->vendor);
+        set_text(L, "machine", snap->machine);
+    }
+    lua_pop(L, 2);
+}
+
+/* The field `guest` of the VM's table on top: nil as long as the guest has told nothing. */
+static void fill_guest(lua_State *L, int by_id, int names, const struct tithe_vm_snapshot *vm,
+                       struct tithe_guest_stats *kept, bool all)
+{
+    const struct tithe_guest_stats *g = &vm->guest;
+    bool appears = all || (g->updated_ns == 0) != (kept->updated_ns == 0);
     if (g->updated_ns == 0) {
+        if (!appears) return;
+        lua_pushliteral(L, "guest");
         lua_pushnil(L);
-        lua_setfield(L, -2, "guest");
+        lua_rawset(L, -3);
+        kept->updated_ns = 0;
         return;
     }
-    lua_pushliteral(L, "guest");
-    if (lua_rawget(L, -2) != LUA_TTABLE) {
-        lua_pop(L, 1);
-        lua_createtable(L, 0, (int)guest_field_count);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -3, "guest");
+    if (g->updated_ns == kept->updated_ns && !appears) return;
+    push_by_id(L, by_id, -(lua_Integer)vm->id, (int)guest_field_count);
+    if (appears) {
+        lua_pushliteral(L, "guest");
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -4);
     }
-    lua_pushnil(L);
-    lua_setmetatable(L, -2);
-    fill_by_keys(L, guest_keys, guest_fields, guest_field_count, g);
+    fill(L, &(struct fill){guest_fields, guest_field_count, names, GUEST_NAMES, appears}, g, kept);
     lua_pop(L, 1);
 }
 
-/* Returns whether the VM is new here. */
-static bool push_vm(lua_State *L, int by_id, int keys, const struct tithe_vm_snapshot *vm)
+/* Pushes the VM's table. Returns whether it is new here. */
+static bool push_vm(lua_State *L, int by_id, int names, const struct tithe_vm_snapshot *vm,
+                    struct tithe_vm_snapshot *kept)
 {
-    bool is_new = lua_rawgeti(L, by_id, vm->id) != LUA_TTABLE;
-    if (is_new) {
-        lua_pop(L, 1);
-        lua_createtable(L, 0, (int)vm_field_count + 6);
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, by_id, vm->id);
+    bool is_new = push_by_id(L, by_id, vm->id, (int)vm_field_count + 6);
+    bool all = is_new || kept->id != vm->id;
+    if (all) {
+        kept->id = 0; /* until all is written */
+        set_integer(L, "id", vm->id);
+        set_text(L, "name", vm->name);
     }
-    lua_pushnil(L);
-    lua_setmetatable(L, -2);
-    fill_by_keys(L, keys, vm_fields, vm_field_count, vm);
-    set_integer(L, "id", vm->id);
-    set_text(L, "name", vm->name);
-    set_text(L, "state", name_of_state(vm->state));
-    set_boolean(L, "held", vm->held != 0);
-    set_boolean(L, "balloon_driver", vm->balloon_driver != 0);
-    fill_guest(L, keys + (int)vm_field_count, &vm->guest);
+    if (all || vm->state != kept->state) set_text(L, "state", name_of_state(vm->state));
+    if (all || vm->held != kept->held) set_boolean(L, "held", vm->held != 0);
+    if (all || vm->balloon_driver != kept->balloon_driver)
+        set_boolean(L, "balloon_driver", vm->balloon_driver != 0);
+    fill(L, &(struct fill){vm_fields, vm_field_count, names, VM_NAMES, all}, vm, kept);
+    fill_guest(L, by_id, names, vm, &kept->guest, all);
+    kept->id = vm->id;
+    kept->state = vm->state;
+    kept->held = vm->held;
+    kept->balloon_driver = vm->balloon_driver;
     return is_new;
 }
 
@@ -134,30 +183,27 @@ static void forget_gone(lua_State *L, int by_id, const struct tithe_snapshot *sn
     for (lua_pushnil(L); lua_next(L, by_id);) {
         lua_pop(L, 1);
         lua_Integer id = lua_tointeger(L, -1);
-        if (find(snap, id) != NULL) continue;
+        if (find(snap, id < 0 ? -id : id) != NULL) continue;
         lua_pushnil(L);
         lua_rawseti(L, by_id, id); /* clearing a field while traversing is allowed */
     }
 }
 
-/* VMs that have ended are left out: no plan may name them. */
+/* VMs that have ended are left out: no plan may name them. The list itself is written anew, for scripts sort it. */
 void view_push_vms(struct script *s)
 {
     lua_State *L = s->L;
     const struct tithe_snapshot *snap = s->machine->snapshot;
-    push_kept(L, &by_id_key, 0);
+    push_kept(L, &by_id_key, 0, 0);
     int by_id = lua_gettop(L);
-    push_kept(L, &vms_key, 0);
+    int names = push_names(L);
+    push_kept(L, &vms_key, 0, 0);
     int vms = lua_gettop(L);
-    luaL_checkstack(L, (int)(vm_field_count + guest_field_count) + LUA_MINSTACK, NULL);
-    int keys = vms + 1;
-    push_names(L, vm_fields, vm_field_count);
-    push_names(L, guest_fields, guest_field_count);
     lua_Integer have = 0;
     bool changed = false;
     for (uint32_t i = 0; i < snap->vm_count; i++) {
         if (snap->vm[i].state == TITHE_VM_STOPPED) continue;
-        if (push_vm(L, by_id, keys, &snap->vm[i])) changed = true;
+        if (push_vm(L, by_id, names, &snap->vm[i], &s->view.vm[have])) changed = true;
         lua_rawseti(L, vms, ++have);
     }
     while (lua_rawgeti(L, vms, ++have) != LUA_TNIL) { /* left from a longer list */
@@ -168,8 +214,8 @@ void view_push_vms(struct script *s)
     }
     lua_pop(L, 1);
     if (changed) forget_gone(L, by_id, snap);
-    lua_settop(L, vms);
-    lua_remove(L, by_id);
+    lua_replace(L, by_id);
+    lua_settop(L, by_id);
 }
 
 void view_push_create(lua_State *L, const struct tithe_create *vm)

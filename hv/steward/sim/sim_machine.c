@@ -3,6 +3,7 @@
  * The system calls of tithe/abi.h, on the simulated machine.
  */
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,11 +113,26 @@ static bool sim_finished(void)
     return sim->options.ticks != 0 ? sim->ticks_done >= sim->options.ticks : sim->input_ended;
 }
 
-/* The budget: CPU time, and SIGVTALRM kills the process, whatever state it is in. */
+static void on_alarm(int signal)
+{
+    (void)signal;
+    budget_alarm();
+}
+
+static struct timeval milliseconds(uint64_t ms)
+{
+    return (struct timeval){(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
+}
+
+/* The budget, CPU time: the first SIGVTALRM is the alarm, the second kills the process, whatever state it is in. */
 static int64_t sim_phase(uint64_t phase)
 {
-    uint64_t ms = phase == TITHE_PHASE_POLICY ? sim->options.budget_ms : 0;
-    struct itimerval timer = {.it_value = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)}};
+    uint64_t ms = phase == TITHE_PHASE_POLICY ? sim->options.budget_ms : 0, first = ms / TITHE_ALARM_PART;
+    if (first == 0) first = ms;
+    struct itimerval timer = {.it_value = milliseconds(first), .it_interval = milliseconds(ms - first)};
+    if (ms != 0)
+        sigaction(SIGVTALRM, &(struct sigaction){.sa_handler = on_alarm, .sa_flags = (int)SA_RESETHAND},
+                  NULL);
     setitimer(ITIMER_VIRTUAL, &timer, NULL);
     return 0;
 }

@@ -68,7 +68,7 @@ run: all ## build, then run the demonstration on HW (auto: nested KVM if there i
 	$(Q)$(BUILD)/console/tithe demo --hw $(HW)
 
 test: all $(UNIT_PROGRAMS) ## run every test
-	$(Q)tests/run-tests --tier all --json $(BUILD)/tests/results.json
+	$(Q)tests/run-tests --tier all --json $(BUILD)/tests/results.json --summary $(BUILD)/tests/summary
 
 test-host: $(HOST_TEST_NEEDS) $(UNIT_PROGRAMS) ## run the tests that need no emulator: under a minute
 	$(Q)tests/run-tests --tier host --json $(BUILD)/tests/results-host.json

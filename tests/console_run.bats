@@ -38,7 +38,7 @@ run_amd() {
 gone() {
     local pid
     pid=$(cat "$XDG_RUNTIME_DIR/qemu.pid")
-    for _ in $(seq 50); do
+    for _ in $(seq 200); do
         # A container's init may leave the dead lying about.
         if [ ! -e "/proc/$pid" ] || grep -q '^State:.Z' "/proc/$pid/status"; then return 0; fi
         sleep 0.1
@@ -115,7 +115,7 @@ gone() {
     fake_qemu 1 'sleep 60'
     "$TITHE" run --hw amd --firmware none --timeout 30 >/dev/null 2>&1 &
     local pid=$!
-    for _ in $(seq 50); do [ -e "$XDG_RUNTIME_DIR/qemu.pid" ] && break || sleep 0.1; done
+    for _ in $(seq 200); do [ -e "$XDG_RUNTIME_DIR/qemu.pid" ] && break || sleep 0.1; done
     kill -KILL $pid
     gone
 }

@@ -11,7 +11,7 @@ GUESTS=build/guest
 guest() {
     local kernel=$1 line=$2
     shift 2
-    timeout -k 1 20 qemu-system-x86_64 -kernel "$GUESTS/$kernel.elf" -append "$line" "$@" \
+    timeout -k 1 60 qemu-system-x86_64 -kernel "$GUESTS/$kernel.elf" -append "$line" "$@" \
         -device isa-debug-exit,iobase=0xf4,iosize=4 -serial stdio -display none -no-reboot \
         </dev/null 2>"$BATS_TEST_TMPDIR/qemu.err" | tr -d '\r'
     return "${PIPESTATUS[0]}"
@@ -32,7 +32,7 @@ with_balloon() {
     SERIAL=$BATS_TEST_TMPDIR/serial
     : >"$SERIAL"
     { echo '{"execute":"qmp_capabilities"}'; "$@"; } |
-        timeout -k 1 20 qemu-system-x86_64 -M microvm,isa-serial=on -m 64 -global virtio-mmio.force-legacy=false \
+        timeout -k 1 60 qemu-system-x86_64 -M microvm,isa-serial=on -m 64 -global virtio-mmio.force-legacy=false \
             -kernel "$GUESTS/mite.elf" -append "balloon=0xfeb02e00 $script" -device virtio-balloon-device,id=b \
             -device isa-debug-exit,iobase=0xf4,iosize=4 -serial "file:$SERIAL" -display none -no-reboot -qmp stdio \
             >"$BATS_TEST_TMPDIR/qmp" 2>"$BATS_TEST_TMPDIR/qemu.err"
@@ -41,9 +41,10 @@ with_balloon() {
     return "$status"
 }
 
+# wait_for TEXT: for as long as the guest runs, at the most.
 wait_for() {
     local tries
-    for tries in {1..400}; do
+    for tries in {1..2000}; do
         grep -q -- "$1" "$SERIAL" && return
         sleep 0.025
     done
@@ -225,7 +226,7 @@ up_and_down() {
 }
 
 @test "the balloon takes free pages, and gives them back" {
-    run with_balloon 'run=touch:16M,say:waiting,await:inflated:9s,report,verify,say:down,await:deflated:9s,touch:all,verify,report,exit:7' up_and_down
+    run with_balloon 'run=touch:16M,say:waiting,await:inflated:40s,report,verify,say:down,await:deflated:40s,touch:all,verify,report,exit:7' up_and_down
     assert_equal "$status" 15
     assert_line --regexp '^mite: balloon actual_pages=6144 target_pages=6144 given_pages=0$'
     assert_line --regexp '^mite: report touched_pages=4096 held_pages=4096 .* ballooned_pages=6144 '
@@ -240,7 +241,7 @@ beyond_free() {
 }
 
 @test "the balloon leaves held pages alone, unless they are given" {
-    run with_balloon 'run=touch:40M,say:waiting,idle:1s,verify,report,give:4M,idle:300ms,verify,report,exit:0' beyond_free
+    run with_balloon 'run=touch:40M,say:waiting,idle:3s,verify,report,give:4M,idle:1s,verify,report,exit:0' beyond_free
     assert_equal "$status" 1
     assert_line --regexp '^mite: verify ok pages=10240 '
     assert_line --regexp '^mite: report .* held_pages=10240 .* free_pages=0 '
@@ -251,13 +252,18 @@ beyond_free() {
 ask_statistics() {
     wait_for 'say waiting'
     echo '{"execute":"qom-set","arguments":{"path":"/machine/peripheral/b","property":"guest-stats-polling-interval","value":1}}'
-    sleep 1.3
-    echo '{"execute":"qom-get","arguments":{"path":"/machine/peripheral/b","property":"guest-stats"}}'
+    local tries
+    for tries in {1..100}; do # until the first have come: all ones before
+        echo '{"execute":"qom-get","arguments":{"path":"/machine/peripheral/b","property":"guest-stats"}}'
+        sleep 0.2
+        grep -q '"stat-free-memory": [0-9]\{1,12\},' "$BATS_TEST_TMPDIR/qmp" && break
+    done
+    balloon_to 40
     wait_for 'exit code'
 }
 
 @test "the statistics queue tells how much is free" {
-    run with_balloon 'run=touch:16M,report,say:waiting,idle:2s,exit:0' ask_statistics
+    run with_balloon 'run=touch:16M,report,say:waiting,await:inflated:40s,exit:0' ask_statistics
     assert_equal "$status" 1
     local free
     free=$(sed -n 's/^mite: report .* free_pages=\([0-9]*\) .*/\1/p' <<<"$output")
@@ -265,7 +271,7 @@ ask_statistics() {
 }
 
 @test "a misused balloon device comes back, and held data stays" {
-    run with_balloon 'run=touch:16M,badballoon:all,verify,say:waiting,await:inflated:9s,verify,say:down,exit:0' up_and_down
+    run with_balloon 'run=touch:16M,badballoon:all,verify,say:waiting,await:inflated:40s,verify,say:down,exit:0' up_and_down
     assert_equal "$status" 1
     assert_equal "$(grep -c '^mite: badballoon .* survived .* restarted=yes$' <<<"$output")" 16
     assert_line 'mite: badballoon touched_pages=4 zero_pages=4'

@@ -37,15 +37,29 @@ static void exit_window(struct vcpu *v)
     v->irq_check = true;
 }
 
+static void cpuid_result(struct vcpu *v, const uint32_t row[4])
+{
+    v->regs.gpr[RAX] = row[0];
+    v->regs.gpr[RBX] = row[1];
+    v->regs.gpr[RCX] = row[2];
+    v->regs.gpr[RDX] = row[3];
+    vcpu_skip(v);
+}
+
+__attribute__((noinline)) static void cpuid_other(struct vcpu *v)
+{
+    uint32_t scratch[4];
+    cpuid_result(v, guest_cpuid(v, (uint32_t)v->regs.gpr[RAX], (uint32_t)v->regs.gpr[RCX], scratch));
+}
+
 static void exit_cpuid(struct vcpu *v)
 {
-    uint32_t out[4];
-    guest_cpuid(v, (uint32_t)v->regs.gpr[RAX], (uint32_t)v->regs.gpr[RCX], out);
-    v->regs.gpr[RAX] = out[0];
-    v->regs.gpr[RBX] = out[1];
-    v->regs.gpr[RCX] = out[2];
-    v->regs.gpr[RDX] = out[3];
-    vcpu_skip(v);
+    const uint32_t *row = guest_cpuid_plain(&v->vm->cpuid, (uint32_t)v->regs.gpr[RAX]);
+    if (row == NULL) {
+        cpuid_other(v);
+    } else {
+        cpuid_result(v, row);
+    }
 }
 
 static void exit_hlt(struct vcpu *v)

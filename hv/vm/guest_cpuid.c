@@ -219,18 +219,11 @@ static void topology(const struct guest_cpuid *t, uint32_t id, uint32_t subleaf,
     out[EDX] = id;
 }
 
-static void copy(uint32_t out[4], const uint32_t row[4])
-{
-    out[EAX] = row[EAX];
-    out[EBX] = row[EBX];
-    out[ECX] = row[ECX];
-    out[EDX] = row[EDX];
-}
+static const uint32_t zero_row[4];
 
-static void hypervisor(const struct guest_cpuid *t, uint32_t leaf, uint32_t out[4])
+static const uint32_t *hypervisor(const struct guest_cpuid *t, uint32_t leaf, uint32_t out[4])
 {
-    static const uint32_t zero[4];
-    copy(out, zero);
+    out[EAX] = out[EBX] = out[ECX] = out[EDX] = 0;
     switch (leaf) {
     case KVM_BASE:
         out[EAX] = KVM_TIMING;
@@ -245,35 +238,37 @@ static void hypervisor(const struct guest_cpuid *t, uint32_t leaf, uint32_t out[
         break;
     default: break;
     }
+    return out;
 }
 
-void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+/* The leaves whose answer depends on the vCPU, its state or the subleaf. */
+static const uint32_t *special(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
-    static const uint32_t zero[4];
     const struct guest_cpuid *t = &v->vm->cpuid;
-    if (leaf - EXTENDED_BASE <= t->extended_max) {
-        copy(out, t->extended[leaf - EXTENDED_BASE]);
-        return;
-    }
-    if (leaf > t->basic_max) {
-        hypervisor(t, leaf, out);
-        return;
-    }
     switch (leaf) {
     case 1:
-        copy(out, t->basic[1]);
+        memcpy(out, t->basic[1], sizeof t->basic[1]);
         out[EBX] |= v->index << 24;
         if ((out[ECX] & L1_ECX_XSAVE) != 0 && (vendor->get_sys(v, SYS_CR4) & CR4_OSXSAVE) != 0) {
             out[ECX] |= L1_ECX_OSXSAVE;
         }
-        break;
-    case 4: copy(out, subleaf < CPUID_CACHE_SUBLEAVES ? t->cache[subleaf] : zero); break;
-    case 7: copy(out, subleaf == 0 ? t->basic[7] : zero); break;
-    case 0xB: topology(t, v->index, subleaf, out); break;
-    case 0xD:
-        copy(out, subleaf < CPUID_XSAVE_SUBLEAVES ? t->xsave[subleaf] : zero);
+        return out;
+    case 4: return subleaf < CPUID_CACHE_SUBLEAVES ? t->cache[subleaf] : zero_row;
+    case 7: return subleaf == 0 ? t->basic[7] : zero_row;
+    case 0xB: topology(t, v->index, subleaf, out); return out;
+    default: /* 0xD */
+        memcpy(out, subleaf < CPUID_XSAVE_SUBLEAVES ? t->xsave[subleaf] : zero_row, sizeof zero_row);
         if (subleaf == 0 && out[EAX] != 0) out[EBX] = xsave_bytes(t, fpu_owner_xcr0());
-        break;
-    default: copy(out, t->basic[leaf]); break;
+        return out;
     }
+}
+
+const uint32_t *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t scratch[4])
+{
+    const struct guest_cpuid *t = &v->vm->cpuid;
+    const uint32_t *plain = guest_cpuid_plain(t, leaf);
+    if (plain != NULL) return plain;
+    if (leaf <= t->basic_max) return special(v, leaf, subleaf, scratch);
+    if (leaf - EXTENDED_BASE <= t->extended_max) return t->extended[leaf - EXTENDED_BASE];
+    return hypervisor(t, leaf, scratch);
 }

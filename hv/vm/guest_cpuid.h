@@ -35,8 +35,17 @@ struct cpuid_host {
 };
 
 void guest_cpuid_init(struct guest_cpuid *table, const struct cpuid_host *host, uint32_t vcpus);
-/* The answer for one vCPU. Order: EAX, EBX, ECX, EDX. v->vm->cpuid is its VM's table. */
-void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+/* Leaves whose answer depends on the vCPU, its state or the subleaf. */
+#define CPUID_SPECIAL_LEAVES (1u << 1 | 1u << 4 | 1u << 7 | 1u << 0xB | 1u << 0xD)
+
+/* The row of a basic leaf that is the same for everybody, NULL for any other leaf: the quick way, for the exit. */
+static inline const uint32_t *guest_cpuid_plain(const struct guest_cpuid *t, uint32_t leaf)
+{
+    return leaf <= t->basic_max && (CPUID_SPECIAL_LEAVES >> leaf & 1) == 0 ? t->basic[leaf] : NULL;
+}
+
+/* The answer for one vCPU: a row of its VM's table (v->vm->cpuid), or made in `scratch`. Order: EAX, EBX, ECX, EDX. */
+const uint32_t *guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, uint32_t scratch[4]);
 
 /* Best fraction for hz / crystal_hz whose numerator is at most numerator_max (leaf 0x15). */
 void cpuid_tsc_ratio(uint64_t hz, uint64_t crystal_hz, uint32_t numerator_max, uint32_t *numerator,

@@ -2,6 +2,8 @@
  *
  * CPUID for guests.
  */
+#include <string.h>
+
 #include "dev_vm.h"
 
 #include "x86/msr.h"
@@ -45,7 +47,8 @@ static void make(bool amd, uint32_t vcpus, uint64_t xcr0, uint64_t tsc_hz)
 static const uint32_t *ask(uint32_t leaf, uint32_t subleaf)
 {
     static uint32_t out[4];
-    guest_cpuid(&dev_vcpu, leaf, subleaf, out);
+    uint32_t scratch[4];
+    memcpy(out, guest_cpuid(&dev_vcpu, leaf, subleaf, scratch), sizeof scratch);
     return out;
 }
 

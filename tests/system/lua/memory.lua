@@ -6,7 +6,7 @@
 local m = require "machine"
 
 tithe.policy_load(m.policy("idle", "return { name = 'idle', api = 1, trial_ticks = 1, tick = function() end }"))
-local total = tithe.info().total_pages
+local total, host = tithe.info().total_pages, nil
 
 local function waits_since(seq)
     local vms, n = {}, 0
@@ -31,24 +31,35 @@ local function says(vm, pattern, seconds)
     return tithe.wait(seconds or 20, function() return tithe.console(vm):find(pattern) end, 0.1)
 end
 
--- A small one that works all the while and needs nothing new.
+-- A small one that works all the while and needs nothing new, and one that has memory to give.
 tithe.create { name = "small", size = "8M", mite = "touch:2M,loop:forever:{rewrite,verify,idle:20ms}" }
+tithe.create { name = "giver", size = "32M", mite = "touch:28M,free:28M,say:freed,loop:forever:{idle:50ms}" }
 m.expect(says("small", "verify ok"), "small does not verify")
+m.expect(says("giver", "freed"), "giver has not freed")
 
--- Three that want 64 MiB each, of some 88 that there are.
-local seq = m.event_seq()
-local hogs = { "h1", "h2", "h3" }
+-- Three that want what is left and half of what giver has, and later more than that.
+local hogs, seq = { "h1", "h2", "h3" }, m.event_seq()
+host = tithe.info()
+local first = (host.free_pages - host.reserve_pages + tithe.pages("8M")) // 3
+local more = tithe.pages("12M")
 for i, name in ipairs(hogs) do
-    tithe.create { name = name, size = "96M", mite = "touch:64M@64M/s,verify,idle:1s,free:60M,loop:forever:{verify,idle:50ms}",
-        append = "seed=" .. i }
+    tithe.create { name = name, size = "64M", append = "seed=" .. i,
+        mite = ("touch:%dp,verify,say:phase-1,touch:%dp,verify,say:phase-2,loop:forever:{rewrite,verify,idle:100ms}"):format(first, more) }
 end
+local function all_say(names, text, seconds)
+    return tithe.wait(seconds, function()
+        for _, name in ipairs(names) do if not tithe.console(name):find(text) then return false end end
+        return true
+    end, 0.1)
+end
+
 m.expect(m.await_event(seq, "vm-memory-wait", 20), "nobody had to wait for memory")
 tithe.sleep(2)
-local host = reserve_holds("all hogs wait")
+host = reserve_holds("hogs wait")
 local vms, events = waits_since(seq)
 local waiting = 0
 for _ in pairs(vms) do waiting = waiting + 1 end
-m.say("out of memory at %s of %s free (reserve %s): %d of 4 VMs have waited, %d events", tithe.size(host.free_pages),
+m.say("out of memory at %s of %s free (reserve %s): %d of 5 VMs have waited, %d events", tithe.size(host.free_pages),
     tithe.size(total), tithe.size(host.reserve_pages), waiting, events)
 m.expect(events < 100, "%d events of waiting: they flood everything else", events)
 
@@ -63,28 +74,27 @@ tithe.call("steward-kill")
 m.equal(tithe.info().steward_restarts, before + 1, "a restart of the steward, from the reserve")
 m.refused("memory", tithe.create, { name = "late", size = "64M", kernel = "mite" })
 
--- No memory, no progress: whoever waits has not finished.
-local done = {}
-local function finished(name) return tithe.console(name):find("verify ok") ~= nil end
-for _, name in ipairs(hogs) do done[name] = finished(name) end
-m.expect(not (done.h1 and done.h2 and done.h3), "all of them have got what is not there")
+-- Memory that another's balloon gives back reaches them.
+m.expect(not all_say(hogs, "phase%-1", 0), "they have got what is not there")
+seq = m.event_seq()
+tithe.mem_set("giver", "1M")
+m.expect(all_say(hogs, "phase%-1", 30), "what giver gave has not reached the others")
+_, events = waits_since(seq)
+m.say("giver's %s let them go on; %d events of waiting meanwhile", tithe.size(tithe.info("giver").balloon_actual_pages), events)
+m.expect(events < 500, "%d events of waiting: they flood everything else", events)
 
--- A guest that waits cannot help itself: its one CPU stands still, and so does its balloon driver.
-local stuck
-for _, name in ipairs(hogs) do if not done[name] then stuck = name end end
-tithe.mem_set(stuck, "16M")
+-- A guest that waits cannot help itself: its one CPU stands still, and its balloon driver with it.
+tithe.sleep(2)
+m.expect(not all_say(hogs, "phase%-2", 0), "they have got what is not there")
+tithe.mem_set("h3", "16M")
 tithe.sleep(1)
-local vm = tithe.info(stuck)
-m.say("%s waits, is told to give up all but 16M, and has inflated %s after a second", stuck, tithe.size(vm.balloon_actual_pages))
-tithe.mem_set(stuck, "96M")
+m.say("h3 waits, is told to give up all but 16M, and has inflated %s after a second",
+    tithe.size(tithe.info("h3").balloon_actual_pages))
+tithe.mem_set("h3", "64M")
 
--- Destroying one lets the others go on; so does the balloon of one that does not wait.
+-- The end of one lets the others go on.
 tithe.destroy("h1")
-local function progress() for _, name in ipairs { "h2", "h3" } do if finished(name) then return name end end end
-local first = m.expect(tithe.wait(20, progress), "destroying a VM let nobody go on")
-m.expect(says(first, "free pages=%d+"), "%s did not free", first)
-tithe.mem_set(first, "12M")
-for _, name in ipairs { "h2", "h3" } do m.expect(says(name, "verify ok pages=16384", 30), "%s did not get its memory", name) end
+m.expect(all_say({ "h2", "h3" }, "phase%-2", 30), "destroying a VM did not let the others go on")
 reserve_holds("at the end")
 for _, vm in ipairs(tithe.list()) do
     m.equal(vm.state, "running", vm.name)

@@ -227,7 +227,8 @@ _Noreturn void run_forever(void)
             idle(next);
             continue;
         }
-        time_arm(sched_waiting() ? earlier(next, now + slice_ns) : next);
+        /* The steward is looked after even when nobody waits: it has a budget. */
+        time_arm(sched_waiting() || e->steward ? earlier(next, now + slice_ns) : next);
         if (e->steward) {
             steward_turn();
             account(e, now);

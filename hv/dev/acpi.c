@@ -251,14 +251,6 @@ static uint32_t write_root(struct tables *t, const char *signature, const uint32
     return finish(t, start);
 }
 
-/* Linux on hardware-reduced ACPI wants to restart by UEFI, and without it jumps to the reset vector in real mode
- * (arch/x86/kernel/reboot.c: BOOT_EFI, then BOOT_BIOS). There is no firmware, so this is all of it:
- * mov $1, %al; mov $0x602, %dx; out %al, %dx; 1: hlt; jmp 1b. */
-#define RESET_VECTOR_GPA 0xFFFF0u
-static const uint8_t reset_vector[] = {
-    0xB0, ACPI_RESET_VALUE, 0xBA, ACPI_RESET_PORT & 0xFF, ACPI_RESET_PORT >> 8, 0xEE, 0xF4, 0xEB, 0xFD,
-};
-
 bool acpi_tables_write(struct platform *p, uint32_t vcpus)
 {
     struct tables t;
@@ -280,6 +272,5 @@ bool acpi_tables_write(struct platform *p, uint32_t vcpus)
     r.checksum = checksum(&r, 20); /* the part that ACPI 1.0 knew */
     r.extended_checksum = checksum(&r, sizeof r);
     memcpy(t.bytes, &r, sizeof r);
-    return p->ops->mem_write(p->ctx, TABLES_GPA, t.bytes, (size_t)(t.out.at - t.bytes)) &&
-           p->ops->mem_write(p->ctx, RESET_VECTOR_GPA, reset_vector, sizeof reset_vector);
+    return p->ops->mem_write(p->ctx, TABLES_GPA, t.bytes, (size_t)(t.out.at - t.bytes));
 }

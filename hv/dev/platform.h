@@ -94,7 +94,7 @@ void platform_balloon_target(struct platform *p, uint64_t pages);
 /* Asks the guest for fresh statistics, if its driver gives any. */
 void platform_balloon_poll_stats(struct platform *p);
 
-/* ACPI tables, written into the guest's memory at 0xE0000, and a reset vector at 0xFFFF0; ask again after every reset. False: no memory. */
+/* ACPI tables, written into the guest's memory at 0xE0000; ask again after every reset. False: no memory. */
 MUST_CHECK bool acpi_tables_write(struct platform *p, uint32_t vcpus);
 /* Code at F000:FFF0 that resets the machine; likewise. */
 MUST_CHECK bool reset_vector_write(struct platform *p);

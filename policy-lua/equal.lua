@@ -19,10 +19,8 @@ local params = policy.params
 
 function policy.tick(host, vms)
     local movable, budget = share.movable(vms, share.budget(host, params.free_percent))
-    local ones, mins, maxs = {}, {}, {}
-    for i = 1, #movable do
-        ones[i], mins[i], maxs[i] = 1, share.floor(movable[i]), movable[i].max_pages
-    end
+    local ones, mins, maxs = {}, share.floors(movable), share.column(movable, "max_pages")
+    for i = 1, #movable do ones[i] = 1 end
     return share.approach(host, movable, share.divide(budget, ones, mins, maxs), budget, params)
 end
 

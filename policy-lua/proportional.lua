@@ -37,22 +37,21 @@ local function need(vm, floor)
     -- Not from the guest's total: whether that counts the balloon depends on what driver and device agreed on.
     local used = vm.size_pages - vm.balloon_actual_pages - guest.available_pages
     if used < 0 then used = 0 end
-    local now, before = used * (100 + params.headroom_percent) // 100, needs[vm.id]
-    if before and now < before then now = before + (now - before) * params.fall // 1 end
+    local now, before = used * (100 + params.headroom_percent) // 100 | 0, needs[vm.id]
+    if before and now < before then now = before + (now - before) * params.fall // 1 | 0 end
     needs[vm.id] = now
-    return now < floor and floor or now > max and max or now | 0
+    return now < floor and floor or now > max and max or now
 end
 
 function policy.tick(host, vms)
     local movable, budget = share.movable(vms, share.budget(host, params.free_percent))
-    local weights, mins, maxs, wants, wanted = {}, {}, {}, {}, 0
+    local weights, mins = share.column(movable, "shares"), share.floors(movable)
+    local maxs, wants = share.column(movable, "max_pages"), {}
+    local wanted, goals = 0
     for i = 1, #movable do
-        local vm = movable[i]
-        weights[i], mins[i], maxs[i] = vm.shares, share.floor(vm), vm.max_pages
-        wants[i] = need(vm, mins[i])
+        wants[i] = need(movable[i], mins[i])
         wanted = wanted + wants[i]
     end
-    local goals
     if wanted > budget then
         goals = share.divide(budget, weights, mins, wants)
     else -- enough for all: a second helping, up to max

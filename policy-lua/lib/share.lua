@@ -3,6 +3,7 @@
 -- tithe.share: dividing memory. All sizes are whole pages.
 
 local share = {}
+local unpack = table.unpack
 
 -- Divides `total` among claims in proportion to their weights, but gives none less than its min or more than its
 -- max. What a claim cannot take, or has to be given beyond its due, is shared out among the others, again by weight:
@@ -16,52 +17,57 @@ local share = {}
 -- side where the violations are larger in sum, and divide again among the rest. Every round settles one at least;
 -- two or three rounds are usual.
 function share.divide(total, weights, mins, maxs)
-    local result, n, left, weight = {}, #weights, total, 0
+    local n, left, weight = #weights, total, 0
+    local result, open = { unpack(weights) }, { unpack(weights) } -- of their length; growing lists is dear
     for i = 1, n do
-        result[i] = false
-        weight = weight + weights[i]
+        open[i], weight = i, weight + weights[i] -- the first n of `open` are the claims still to be settled
     end
-    while weight > 0 do
+    while n > 0 do
         local level, lack, excess = left / weight, 0, 0
-        for i = 1, n do
-            if not result[i] then
-                local due, min, max = level * weights[i], mins[i], maxs[i]
-                if due < min then
-                    lack = lack + min - due
-                elseif due > max then
-                    excess = excess + due - max
-                end
-            end
-        end
-        if lack == excess then break end
-        for i = 1, n do
-            if not result[i] then
-                local due, min, max = level * weights[i], mins[i], maxs[i]
-                local settled = lack > excess and due < min and min or excess > lack and due > max and max
-                if settled then
-                    result[i], left, weight = settled, left - settled, weight - weights[i]
-                end
-            end
-        end
-    end
-    -- The rest are within their bounds, or what some lack is just what others have too much.
-    local level, rest = left / weight, {}
-    for i = 1, n do
-        if not result[i] then
+        for k = 1, n do
+            local i = open[k]
             local due, min, max = level * weights[i], mins[i], maxs[i]
-            result[i] = (due < min and min or due > max and max or due) // 1 | 0
-            left = left - result[i]
-            rest[#rest + 1] = i
+            if due < min then
+                lack, due = lack + min - due, min
+            elseif due > max then
+                excess, due = excess + due - max, max
+            end
+            result[i] = due
         end
+        if lack == excess then break end -- nobody is at a bound, or what some lack is just what others have too much
+        local bounds, still = lack > excess and mins or maxs, 0
+        for k = 1, n do
+            local i = open[k]
+            if result[i] == bounds[i] then
+                left, weight = left - result[i], weight - weights[i]
+            else
+                still = still + 1
+                open[still] = i
+            end
+        end
+        n = still
+    end
+    for k = 1, n do
+        local i = open[k]
+        local pages = result[i] // 1 | 0
+        result[i], left = pages, left - pages
     end
     -- Rounding down has left less than a page for each of them: first come, first served.
-    for k = 1, #rest do
-        local i = rest[k]
-        if left > 0 and result[i] < maxs[i] then
+    for k = 1, n do
+        local i = open[k]
+        if left <= 0 then break end
+        if result[i] < maxs[i] then
             result[i], left = result[i] + 1, left - 1
         end
     end
     return result
+end
+
+-- The list of one field of all VMs.
+function share.column(vms, field)
+    local list = { unpack(vms) }
+    for i = 1, #list do list[i] = list[i][field] end
+    return list
 end
 
 -- The pages that guests may have in all: what is not the core's, not set aside for VMs' tables, and not kept free.
@@ -78,18 +84,28 @@ function share.floor(vm)
     return tithe.clamp(vm.consumed_pages, vm.min_pages, vm.max_pages)
 end
 
+-- The same for all of them, as a list.
+function share.floors(vms)
+    local list = share.column(vms, "min_pages")
+    for i = 1, #list do
+        if not vms[i].balloon_driver then list[i] = share.floor(vms[i]) end
+    end
+    return list
+end
+
 -- The VMs that a plan may move, and the pages that remain for them once the held ones have theirs.
 function share.movable(vms, budget)
-    local free, left = {}, budget
+    local free, left
     for i = 1, #vms do
         local vm = vms[i]
         if vm.held then
-            left = left - vm.target_pages
-        else
+            left = (left or budget) - vm.target_pages
+            free = free or table.move(vms, 1, i - 1, 1, {})
+        elseif free then
             free[#free + 1] = vm
         end
     end
-    return free, left
+    return free or vms, left or budget
 end
 
 -- From goals to a plan that goes some of the way.
@@ -103,32 +119,35 @@ end
 -- Who gives, gives first; who gets, gets no more than there is, in proportion to what each lacks. While targets add
 -- up to more than the budget, giving is not slowed down: the machine would run out of memory meanwhile.
 function share.approach(host, vms, goals, budget, options)
-    local n, spare = #vms, budget
-    for i = 1, n do spare = spare - vms[i].target_pages end
+    local targets, spare = share.column(vms, "target_pages"), budget
+    for i = 1, #targets do spare = spare - targets[i] end
     local over, plan = spare < 0, {}
-    local takers, wants, zeros = {}, {}, {}
+    local takers, wants, wanted = {}, {}, 0
     local step_percent, ignore_percent = options.step_percent, options.ignore_percent
-    for i = 1, n do
-        local vm, goal = vms[i], goals[i]
-        local more, size = goal - vm.target_pages, vm.size_pages
-        local step, ignore = size * step_percent // 100 | 0, size * ignore_percent // 100
+    for i = 1, #targets do
+        local more, size = goals[i] - targets[i], vms[i].size_pages
+        local ignore = size * ignore_percent // 100
         if more < 0 and (over or -more > ignore) then
+            local step = size * step_percent // 100 | 0
             if not over and -more > step then more = -step end
             spare = spare - more
-            plan[#plan + 1] = { verb = "balloon", vm = vm.id, size_pages = vm.target_pages + more }
+            plan[#plan + 1] = { verb = "balloon", vm = vms[i].id, size_pages = targets[i] + more }
         elseif more > ignore then
-            local k = #takers + 1
-            takers[k], wants[k], zeros[k] = vm, more < step and more or step, 0
+            local k, step = #takers + 1, size * step_percent // 100 | 0
+            if more > step then more = step end
+            takers[k], wants[k], wanted = i, more, wanted + more
         end
     end
     spare = math.min(spare, host.free_pages - host.reserve_pages) -- and no more than is there already
-    if spare > 0 and #takers > 0 then
-        local given = share.divide(spare, wants, zeros, wants)
-        for k = 1, #takers do
-            local vm = takers[k]
-            if given[k] > 0 then
-                plan[#plan + 1] = { verb = "balloon", vm = vm.id, size_pages = vm.target_pages + given[k] }
-            end
+    if spare > 0 and wanted > spare then
+        local zeros = {}
+        for k = 1, #wants do zeros[k] = 0 end
+        wants = share.divide(spare, wants, zeros, wants)
+    end
+    for k = 1, spare > 0 and #takers or 0 do
+        local i = takers[k]
+        if wants[k] > 0 then
+            plan[#plan + 1] = { verb = "balloon", vm = vms[i].id, size_pages = targets[i] + wants[k] }
         end
     end
     return plan

@@ -49,6 +49,10 @@ run_case() {
     run_case bad_arguments
 }
 
+@test "steward: every CBOR type and width in place of every argument and part of a request is refused, and survived" {
+    run_case every_type
+}
+
 @test "steward: images arrive in chunks, repeated chunks do no harm, and only whole ones are sealed" {
     run_case uploads
 }

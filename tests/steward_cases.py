@@ -13,7 +13,7 @@ import time
 import cbor2
 
 from steward_peer import IO_MAX_BYTES, PAYLOAD_MAX_BYTES, Peer, Refused, frame
-from steward_schema import check_answer
+from steward_schema import RULES, check_answer, why_not
 
 QUICK = ('step-ms=20',)
 HOSTILE = ('step-ms=20', 'test=1', 'budget-ms=200')
@@ -226,6 +226,81 @@ def case_bad_arguments():
         refused('not-permitted', p.call, 'image-delete', name='vmlinuz')
         refused('out-of-range', p.call, 'shutdown', code=200)
         expect(len(p.call('list')['vms']) == 4)
+
+
+# Every major type in every width, then what the protocol does without: RFC 8949, appendix B.
+ITEMS = [bytes.fromhex(item) for item in (
+    '00 17 1818 190100 1a00010000 1b0000000100000000 1bffffffffffffffff '
+    '20 37 3818 390100 3a00010000 3b0000000100000000 3bffffffffffffffff '
+    f'40 4100 5818{"00" * 24} 590100{"00" * 256} 60 6161 6100 61ff 62c3bc 7818{"78" * 24} 790100{"78" * 256} '
+    f'80 8100 818100 9818{"00" * 24} a0 a1616100 f4 f5 f6 '
+    'f93c00 f97e00 f97c00 f9fc00 fa47c35000 fb3ff199999999999a '
+    'f7 e0 f3 f818 f820 f8ff c000 d82a00 1817 190017 5800 9800 b800 1c 3c 5c 7c 9c bc dc fc fd fe '
+    '5f4100ff 7f6161ff 9f00ff bf616100ff ff 18 1b00 41 61 81 a1 a161').split()]
+
+# Arguments with which a verb is content, but for the one that is under test.
+USUAL = {'vm': 1, 'name': 'equal', 'file': 'equal', 'kernel': 'vmlinuz', 'size_pages': 1000, 'pages': 5000, 'shares': 5, 'offset': 0,
+         'data': b'x', 'seq': 0, 'bytes': 1, 'crc32': 0, 'value': 1}
+# These end or change what the others need: only with arguments that must be refused.
+GRAVE = ('create', 'destroy', 'shutdown', 'policy-load', 'policy-stage', 'pause')
+
+
+def request_with(members, name, item):
+    """A map's encoding in which the member `name` has the encoding `item`."""
+    pairs = sorted((cbor2.dumps(k), item if k == name else v if isinstance(v, Raw) else cbor2.dumps(v))
+                   for k, v in {**members, name: None}.items())
+    return Raw(bytes([0xa0 + len(pairs)]) + b''.join(k + v for k, v in pairs))
+
+
+class Raw(bytes):
+    """CBOR that is encoded already."""
+
+
+def arguments():
+    """(verb, argument, its type in the schema, names of those that must be there) for all there are."""
+    for verb, (_, exchange) in RULES['exchange'][1].items():
+        args = exchange[1][0][1]
+        args = RULES[args[1]] if args[0] == 'name' else args
+        for choice in args[1] if args[0] == 'or' else [args]:
+            for name, (_, tree) in choice[1].items():
+                yield verb, name, tree, [other for other, (optional, _) in choice[1].items() if not optional]
+
+
+def is_good(tree, item):
+    try:
+        return why_not(tree, cbor2.loads(item), '') is None
+    except (cbor2.CBORDecodeError, ValueError):
+        return False
+
+
+def case_every_type():
+    """every CBOR type and width, well-formed or not, in place of every argument and part of a request: refused, unless
+    the schema has it, and survived"""
+    envelope = {'v': 1, 'session': b'everyone', 'id': 1, 'verb': 'hello', 'args': {}}
+    with Peer(*QUICK, 'test=1') as p:
+        ids = iter(range(1, 1 << 30))
+
+        def answer(payload, what):
+            p.send(frame(payload))
+            raw = p.message()
+            expect(raw is not None, what, 'no answer:', p.drain_errors())
+            return cbor2.loads(raw)
+        for verb, name, tree, needed in arguments():
+            others = {other: USUAL[other] for other in needed if other != name}
+            for item in ITEMS:
+                if (good := is_good(tree, item)) and verb in GRAVE:
+                    continue
+                args = request_with(others, name, item)
+                got = answer(request_with({**envelope, 'id': next(ids), 'verb': verb}, 'args', args),
+                             f'{verb} {name} {item.hex()}:')
+                expect(good or 'ok' not in got, verb, name, item.hex(), got)
+        for part in envelope:
+            for item in ITEMS:
+                session = os.urandom(7) + b'\2'
+                got = answer(request_with({**envelope, 'session': session}, part, item), f'{part} {item.hex()}:')
+                expect('ok' not in got or part == 'id' or part == 'args' and item == b'\xa0', part, item.hex(), got)
+        hello = p.call('hello')
+        expect(hello['steward_restarts'] == 0, p.drain_errors())
 
 
 def case_uploads():

@@ -46,11 +46,12 @@ static bool optional_text(const struct request *r, struct answer *a, const char 
 
 static bool read_kind(const struct request *r, struct answer *a, uint32_t *kind)
 {
-    char text[16] = "";
-    if (!optional_text(r, a, "kind", text, sizeof text)) return false;
+    char text[16];
+    if (cborx_get(r->args, "kind") == NULL) return true;
+    if (!arg_text(r, a, "kind", text, sizeof text)) return false;
     if (strcmp(text, "linux") == 0) *kind = TITHE_GUEST_LINUX;
     if (strcmp(text, "multiboot") == 0) *kind = TITHE_GUEST_MULTIBOOT;
-    if (text[0] == 0 || *kind != 0) return true;
+    if (*kind != 0) return true;
     answer_fail(a, "bad-args", "kind", "", "there is no kind of guest '%s'; there are: linux, multiboot",
                 text);
     return false;
@@ -67,7 +68,7 @@ static bool read_create(const struct request *r, struct answer *a, struct tithe_
     }
     c->paused = paused;
     bool ok = arg_name(r, a, "name", c->name) && arg_name(r, a, "kernel", c->kernel) &&
-              optional_text(r, a, "module", c->module, sizeof c->module) &&
+              (cborx_get(r->args, "module") == NULL || arg_name(r, a, "module", c->module)) &&
               optional_text(r, a, "cmdline", c->cmdline, sizeof c->cmdline) &&
               arg_uint(r, a, "size_pages", &c->size_pages) &&
               arg_uint_or(r, a, "min_pages", 0, &c->min_pages) &&

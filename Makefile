@@ -67,7 +67,7 @@ iso: $(BUILD)/images/tithe.iso ## build the bootable image, for BIOS and UEFI
 run: all ## build, then run the demonstration on HW (auto: nested KVM if there is one, else the fastest)
 	$(Q)$(BUILD)/console/tithe demo --hw $(HW)
 
-test: all $(UNIT_PROGRAMS) ## run every test
+test: all $(HOST_TEST_NEEDS) $(UNIT_PROGRAMS) ## run every test
 	$(Q)tests/run-tests --tier all --json $(BUILD)/tests/results.json --summary $(BUILD)/tests/summary
 
 test-host: $(HOST_TEST_NEEDS) $(UNIT_PROGRAMS) ## run the tests that need no emulator: under a minute

@@ -35,11 +35,17 @@ memload=build/guest/linux/memload/memload
     assert_output --partial "too many loops inside each other"
 }
 
+teardown() {
+    [ -z "${pid:-}" ] || kill "$pid" 2> /dev/null || true
+}
+
 @test "changed memory is found" {
-    # Its memory is written to from outside while it waits.
-    $memload touch:64K,wait:2s,verify > "$BATS_TEST_TMPDIR/out" &
-    local pid=$! tries
-    for tries in {1..50}; do grep -q phase=touch "$BATS_TEST_TMPDIR/out" && break; sleep 0.1; done
+    # Its memory is written to from outside while it waits for a line.
+    mkfifo "$BATS_TEST_TMPDIR/in"
+    $memload touch:64K,await,verify <> "$BATS_TEST_TMPDIR/in" > "$BATS_TEST_TMPDIR/out" &
+    pid=$!
+    local tries
+    for tries in {1..300}; do grep -q phase=await "$BATS_TEST_TMPDIR/out" && break; sleep 0.1; done
     # The reservation is the one mapping of 16 GiB.
     python3 - $pid <<'PY'
 import sys
@@ -52,6 +58,7 @@ for line in open(f"/proc/{pid}/maps"):
             memory.write(b"\0" * 8)
         break
 PY
+    echo > "$BATS_TEST_TMPDIR/in"
     if wait $pid; then fail "memload passed"; fi
     run -0 cat "$BATS_TEST_TMPDIR/out"
     assert_line --regexp '^memload: verify FAIL page=3 word=1 expected=[0-9a-f]{16} got=0000000000000000$'

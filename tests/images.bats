@@ -82,8 +82,8 @@ kernel() {
 
 @test "every script has --help" {
     local script
-    for script in images/deps images/fetch-kernel images/lint images/mkiso images/mkmodules \
-        guest-tools/linux/mkinitrd tests/run-tests .ci/run; do
+    for script in images/code-lines images/deps images/fetch-kernel images/lint images/mkiso images/mkmodules \
+        guest-tools/linux/mkinitrd tests/bench tests/run-tests .ci/run; do
         run -0 "$BATS_TEST_DIRNAME/../$script" --help
         assert_output --regexp "[Uu]sage: "
     done

@@ -127,7 +127,7 @@ end
 
 -- As a candidate: the answer says what happened and the policy in charge is not touched.
 local function as_candidate(case)
-    local name, body, told, dies = "bad-" .. case[1], case[2], case[3], case.dies
+    local name, body, told = "bad-" .. case[1], case[2], case[3]
     local path = m.policy(name, BAD:format(body):gsub("n > 1", "n > 0"))
     local rollbacks = tithe.policy_info().rollbacks
     if told and told:find("%-m[ai][xn]") or told == "no%-such%-vm" or told == "twice" then

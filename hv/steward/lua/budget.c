@@ -3,7 +3,6 @@
  * What one call of a script may cost: instructions and memory.
  */
 #include <lauxlib.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "script.h"
@@ -14,16 +13,38 @@ static const char *role(const struct script *s)
     return s->candidate ? "candidate" : "policy";
 }
 
-static void note_line(struct script *s, int line)
+/* Room for all parts at their longest: append() need not look. */
+_Static_assert(sizeof "what came after candidate .lua:-2147483648 in restore" + TITHE_NAME_MAX <
+                   TITHE_REASON_MAX,
+               "note");
+
+static char *append(char *at, const char *text)
 {
-    snprintf(s->machine->note->where, sizeof s->machine->note->where, "%s %s.lua:%d in %s", role(s), s->name,
-             line, s->phase);
+    while (*text != 0) *at++ = *text++;
+    *at = 0;
+    return at;
+}
+
+/* By hand: this is done four times in a tick, and snprintf() would cost more than a small policy. */
+static void note_line(struct script *s, const char *before, int line)
+{
+    char digits[12], *digit = digits + sizeof digits - 1;
+    unsigned rest = line > 0 ? (unsigned)line : 0;
+    *digit = 0;
+    do {
+        *--digit = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    char *at = append(s->machine->note->where, before);
+    at = append(append(at, role(s)), " ");
+    at = append(append(at, s->name), ".lua:");
+    append(append(append(at, digit), " in "), s->phase);
 }
 
 void budget_note(lua_State *L)
 {
     struct script *s = script_of(L);
-    note_line(s, script_line(L, s->phase_line));
+    note_line(s, "", script_line(L, s->phase_line));
 }
 
 /* Past the budget this raises at every instruction, so that a pcall() in the
@@ -71,7 +92,7 @@ void budget_start(struct script *s, const char *phase, int line)
     s->prints = 0;
     s->starved_line = line;
     s->why[0] = 0;
-    note_line(s, line);
+    note_line(s, "", line);
     if (s->counted) {
         lua_sethook(s->L, on_count, LUA_MASKCOUNT, SCRIPT_HOOK_EVERY);
     } else {
@@ -82,16 +103,11 @@ void budget_start(struct script *s, const char *phase, int line)
 
 void budget_stop(struct script *s)
 {
-    static const char after[] = "what came after ";
     s->machine->phase(TITHE_PHASE_IDLE);
     running = NULL;
     lua_sethook(s->L, NULL, 0, 0);
     /* A heap it has damaged may kill the steward only later. */
-    note_line(s, s->phase_line);
-    char *where = s->machine->note->where;
-    memmove(where + sizeof after - 1, where, TITHE_REASON_MAX - sizeof after);
-    memcpy(where, after, sizeof after - 1);
-    where[TITHE_REASON_MAX - 1] = 0;
+    note_line(s, "what came after ", s->phase_line);
 }
 
 void *budget_alloc(void *script, void *block, size_t old_bytes, size_t new_bytes)

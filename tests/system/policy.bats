@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Issue 2: policies on the running machine. On AMD-V; policy-vtx.bats has what must hold on VT-x too.
+# Issue 2: policies on the running machine. On AMD-V; steward-vtx.bats runs the same on VT-x.
 
 bats_require_minimum_version 1.5.0
 load lua/experiment.bash

@@ -14,6 +14,6 @@ teardown() { machines_cleanup; }
 }
 
 @test "the steward is killed a thousand times while guests work, and nothing is lost" {
-    machine a --hw amd --firmware none --memory 256M --cmdline test
-    experiment kill 1000
+    machine a --hw amd --firmware none --memory 256M --cmdline test --deterministic
+    experiment kill 1000 5000
 }

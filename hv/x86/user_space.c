@@ -139,7 +139,8 @@ bool user_protect(struct user_space *space, uint64_t va, uint64_t pages, unsigne
     struct pt pt = tables_of(space);
 
     if (!in_range(va, pages, 0, USER_TOP)) return false;
-    if ((access & USER_WRITE) && is_lent(space, va, pages)) return false;
+    const bool not_its_own = va + pages * PAGE_BYTES > USER_FOREIGN || is_lent(space, va, pages);
+    if ((access & USER_WRITE) && not_its_own) return false;
     for (uint64_t i = 0; i < pages; i++)
         if (!pt_lookup(&pt, va + i * PAGE_BYTES, NULL, NULL)) return false;
     return pt_protect(&pt, va, pages * PAGE_BYTES, rights_of(access));

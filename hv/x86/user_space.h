@@ -42,7 +42,7 @@ MUST_CHECK bool user_map_frame(struct user_space *space, uint64_t va, mfn_t mfn,
  * write, whatever user_protect is asked for. False: out of range, too many of these, or no memory. */
 MUST_CHECK bool user_lend(struct user_space *space, uint64_t va, mfn_t mfn, uint64_t pages, unsigned access);
 /* Changes what is allowed on pages that are mapped; access 0 keeps the pages but allows nothing. False: out
- * of range, a hole, or writing what is lent. */
+ * of range, a hole, or writing what is lent or foreign. */
 MUST_CHECK bool user_protect(struct user_space *space, uint64_t va, uint64_t pages, unsigned access);
 /* Unmaps what is mapped in the range; the space's own frames are freed. */
 void user_unmap(struct user_space *space, uint64_t va, uint64_t pages);

@@ -46,7 +46,6 @@ enum {
 
 #define STACK_TOP   0x6ffff0000000ull /* below USER_FOREIGN */
 #define STACK_PAGES 64u               /* 256 KiB; the page below stays unmapped: the guard */
-#define MMAP_TOP    0x6fff00000000ull
 
 static bool in_file(uint64_t offset, uint64_t bytes, size_t file_bytes)
 {
@@ -192,8 +191,8 @@ const char *process_load(struct process *p, const void *elf, size_t bytes, uint6
     }
     p->brk = p->brk_start;
     p->brk_mapped = p->brk_start;
-    p->mmap_next = MMAP_TOP;
-    p->arena_pages = arena_pages;
+    p->mmap_next = PROCESS_MMAP_TOP;
+    p->pages_max = p->space.pages + arena_pages;
     return NULL;
 }
 

@@ -50,22 +50,26 @@ enum {
 };
 #define ENOTTY_LINUX 25
 
+/* Pages it may still get. Its space knows what it holds, tables included; so nothing that it gives back counts twice,
+ * and table pages, which stay when mappings go, are no way around the limit. */
+static uint64_t arena_left(const struct process *p)
+{
+    return p->pages_max > p->space.pages ? p->pages_max - p->space.pages : 0;
+}
+
 static int64_t sys_brk(struct process *p, uint64_t want)
 {
-    if (want < p->brk_start) {
+    if (want < p->brk_start || want >= USER_FOREIGN) {
         return (int64_t)p->brk;
     }
     const uint64_t end = (want + PAGE_BYTES - 1) & PAGE_MASK;
     if (end > p->brk_mapped) {
         const uint64_t pages = (end - p->brk_mapped) / PAGE_BYTES;
-        if (pages > p->arena_pages || !user_map(&p->space, p->brk_mapped, pages, USER_READ | USER_WRITE)) {
+        if (pages > arena_left(p) || !user_map(&p->space, p->brk_mapped, pages, USER_READ | USER_WRITE)) {
             return (int64_t)p->brk;
         }
-        p->arena_pages -= pages;
     } else if (end < p->brk_mapped) {
-        const uint64_t pages = (p->brk_mapped - end) / PAGE_BYTES;
-        user_unmap(&p->space, end, pages);
-        p->arena_pages += pages;
+        user_unmap(&p->space, end, (p->brk_mapped - end) / PAGE_BYTES);
     }
     p->brk_mapped = end;
     p->brk = want;
@@ -84,29 +88,30 @@ static int64_t sys_mmap(struct process *p, uint64_t length, uint64_t prot, uint6
     if ((flags & MAP_ANONYMOUS) == 0 || (flags & MAP_FIXED) != 0 || (prot & PROT_EXEC) != 0 || pages == 0) {
         return -TITHE_EINVAL;
     }
-    if (pages > p->arena_pages) {
+    if (pages > arena_left(p)) {
         return -TITHE_ENOMEM;
     }
     const uint64_t at = p->mmap_next - pages * PAGE_BYTES;
     if (!user_map(&p->space, at, pages, access_of(prot))) {
         return -TITHE_ENOMEM;
     }
-    p->arena_pages -= pages;
     p->mmap_next = at - PAGE_BYTES; /* a guard between mappings */
     return (int64_t)at;
 }
 
-/* Addresses are not used twice: the space is vast and the process short-lived. The pages go back to the
- * arena. */
+/* Of addresses only the lowest mapping's are used again: the space is vast, and a large block that comes and goes
+ * costs no new table pages then. */
 static int64_t sys_munmap(struct process *p, uint64_t at, uint64_t length)
 {
     const uint64_t pages = length / PAGE_BYTES + (length % PAGE_BYTES != 0 ? 1 : 0);
     if (at % PAGE_BYTES != 0 || at >= USER_TOP || pages > (USER_TOP - at) / PAGE_BYTES) {
         return -TITHE_EINVAL;
     }
-    const uint64_t before = p->space.pages;
+    const uint64_t end = at + pages * PAGE_BYTES;
     user_unmap(&p->space, at, pages);
-    p->arena_pages += before > p->space.pages ? before - p->space.pages : 0;
+    if (at == p->mmap_next + PAGE_BYTES && end <= PROCESS_MMAP_TOP) {
+        p->mmap_next = end;
+    }
     return 0;
 }
 
@@ -131,21 +136,28 @@ static int64_t sys_read(struct process *p, uint64_t fd, uint64_t at, uint64_t by
     return (int64_t)done;
 }
 
-/* Log lines may be long or many: each newline ends one. */
-static void write_log(const char *text, size_t bytes)
+/* The line is slow, and the core waits for it with interrupts off when its queue is full; so one call writes only
+ * so many lines, and the caller comes again for the rest. */
+#define LOG_LINES_MAX 8u
+#define LOG_MAX_BYTES 2048u
+
+/* Each newline ends a log line. Returns how much of the text it has logged. */
+static size_t write_log(const char *text, size_t bytes)
 {
-    size_t start = 0;
-    for (size_t i = 0; i <= bytes; i++) {
+    size_t start = 0, lines = 0;
+    for (size_t i = 0; i <= bytes && lines < LOG_LINES_MAX; i++) {
         if (i == bytes || text[i] == '\n') {
             if (i > start) {
                 log_line("steward: %.*s", (int)(i - start), text + start);
+                lines++;
             }
             start = i + 1;
         }
     }
+    return start < bytes ? start : bytes;
 }
 
-/* One frame, or a batch of log text, at a time: what is larger is refused rather than torn. */
+/* One frame at a time: of what is larger, only so much is taken. */
 #define WRITE_MAX_BYTES 16384u
 
 static int64_t sys_write(struct process *p, uint64_t fd, uint64_t at, uint64_t bytes)
@@ -154,8 +166,9 @@ static int64_t sys_write(struct process *p, uint64_t fd, uint64_t at, uint64_t b
     if (fd != 1 && fd != 2) {
         return -TITHE_EINVAL;
     }
-    if (bytes > sizeof buffer) {
-        bytes = sizeof buffer;
+    const uint64_t most = fd == 1 ? sizeof buffer : LOG_MAX_BYTES;
+    if (bytes > most) {
+        bytes = most;
     }
     if (!user_copy_in(&p->space, at, buffer, bytes)) {
         return -TITHE_EFAULT;
@@ -163,7 +176,7 @@ static int64_t sys_write(struct process *p, uint64_t fd, uint64_t at, uint64_t b
     if (fd == 1) {
         serial_tx_frame(buffer, bytes);
     } else {
-        write_log((const char *)buffer, bytes);
+        bytes = write_log((const char *)buffer, bytes);
     }
     return (int64_t)bytes;
 }
@@ -171,7 +184,7 @@ static int64_t sys_write(struct process *p, uint64_t fd, uint64_t at, uint64_t b
 static int64_t sys_writev(struct process *p, uint64_t fd, uint64_t vec, uint64_t count)
 {
     int64_t done = 0;
-    for (uint64_t i = 0; i < count && i < 16; i++) {
+    for (uint64_t i = 0; i < count && i < 16 && (uint64_t)done < WRITE_MAX_BYTES; i++) {
         uint64_t part[2];
         if (!user_copy_in(&p->space, vec + i * sizeof part, part, sizeof part)) {
             return -TITHE_EFAULT;
@@ -188,9 +201,13 @@ static int64_t sys_writev(struct process *p, uint64_t fd, uint64_t vec, uint64_t
     return done;
 }
 
+/* What Linux gives without a break (getrandom(2)); who wants more comes again. */
+#define GETRANDOM_MAX_BYTES 256u
+
 static int64_t sys_getrandom(struct process *p, uint64_t at, uint64_t bytes)
 {
     uint64_t done = 0;
+    bytes = bytes < GETRANDOM_MAX_BYTES ? bytes : GETRANDOM_MAX_BYTES;
     while (done < bytes) {
         const uint64_t word = rdtsc() * 0x9e3779b97f4a7c15ull;
         const uint64_t part = bytes - done < sizeof word ? bytes - done : sizeof word;

@@ -11,17 +11,20 @@
 #include "x86/user.h"
 #include "x86/user_space.h"
 
+/* Anonymous mappings lie below this, and its stack above. */
+#define PROCESS_MMAP_TOP 0x6fff00000000ull
+
 struct process {
     struct sched_entity sched;
     struct user_space space;
     struct user_context user;
     struct fpu_state fpu;
     uint64_t brk_start;
-    uint64_t brk;         /* end of the heap */
-    uint64_t brk_mapped;  /* end of its pages */
-    uint64_t mmap_next;   /* anonymous mappings grow downwards from here */
-    uint64_t arena_pages; /* left for heap and mappings */
-    uint64_t note;        /* address of its struct tithe_note; 0: none */
+    uint64_t brk;        /* end of the heap */
+    uint64_t brk_mapped; /* end of its pages */
+    uint64_t mmap_next;  /* anonymous mappings grow downwards from here */
+    uint64_t pages_max;  /* what its space may grow to: what it was loaded with and the arena */
+    uint64_t note;       /* address of its struct tithe_note; 0: none */
     uint64_t alarm; /* address to enter when policy code has used TITHE_ALARM_PART of its budget; 0: none */
     bool alarmed;   /* it has been, in this phase */
     uint64_t phase; /* enum tithe_phase */

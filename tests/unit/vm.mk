@@ -1,0 +1,8 @@
+# Life of VMs and steward, natively: what the core is asked by those it does not trust.
+VM_TEST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+
+UNIT_TESTS += vm
+vm_SRCS := tests/unit/vm_main.c tests/unit/vm_calls.c tests/unit/host_env.c $(wildcard hv/mem/*.c) \
+           hv/x86/user_space.c hv/steward/core/linux_calls.c
+vm_CFLAGS := -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG $(VM_TEST_SANITIZE)
+vm_LIBS := -lcmocka $(VM_TEST_SANITIZE)

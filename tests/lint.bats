@@ -9,8 +9,9 @@ bats_load_library bats-assert
     run -0 images/lint lua
 }
 
-@test "lint: every script can be parsed, and no file is too long" {
-    run -0 images/lint shell files
+@test "lint: every script can be parsed, no file is too long, and the core is as small as it is to be" {
+    run -0 images/lint shell files size
+    assert_line --regexp '^lint: hv/ without the steward has [0-9]+ lines of code'
 }
 
 @test "code lines: no blanks, no comments, however they are written" {

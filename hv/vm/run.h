@@ -12,8 +12,8 @@ _Noreturn void run_forever(void);
 /* Reads the command line, takes the timer's interrupt. */
 void run_init(void);
 
-/* CPU time to charge for a turn that began at `since_ns`. */
-uint64_t run_turn_ns(uint64_t since_ns);
+/* CPU time to charge the steward for a turn that began at `since_ns`. */
+uint64_t run_steward_ns(uint64_t since_ns);
 
 /* The registers of the FPU become this state's; its former owner's are saved. */
 void fpu_claim(struct fpu_state *state);

@@ -196,7 +196,7 @@ static void raise_alarm(void)
 
 static void hold_to_budget(uint64_t entered_ns)
 {
-    const uint64_t used = process.sched.cpu_ns + run_turn_ns(entered_ns) - process.phase_ns;
+    const uint64_t used = process.sched.cpu_ns + run_steward_ns(entered_ns) - process.phase_ns;
     if (process.phase == TITHE_PHASE_POLICY && used > policy_budget_ns) {
         process.died = "policy code spent its budget";
     } else if (process.phase == TITHE_PHASE_POLICY && used > policy_budget_ns / TITHE_ALARM_PART &&

@@ -17,7 +17,7 @@
 /* CPU time it has used, its present turn included. */
 static uint64_t process_cpu_ns(const struct process *p)
 {
-    return p->sched.cpu_ns + run_turn_ns(p->turn_ns);
+    return p->sched.cpu_ns + run_steward_ns(p->turn_ns);
 }
 
 /* ---- what a tick costs: all of the steward's own time from a wake for the time's sake to its next wait ---- */

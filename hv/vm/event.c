@@ -4,6 +4,7 @@
 #include "lib/lock.h"
 #include "lib/log.h"
 #include "steward/core/steward.h"
+#include "vm/vm.h"
 #include "x86/time.h"
 
 static struct tithe_event ring[EVENT_RING];
@@ -51,6 +52,16 @@ void event_emit(enum tithe_event_kind kind, uint32_t vm_id, uint64_t value, uint
     log_line("event %llu: vm=%u %s%s%s", (unsigned long long)event.seq, vm_id, event_name(event.kind),
              event.text[0] != '\0' ? ": " : "", event.text);
     steward_wake(TITHE_WAKE_EVENT);
+}
+
+void event_of_guest(struct vm *vm, enum tithe_event_kind kind, uint64_t value)
+{
+    const uint64_t now_ns = time_now_ns();
+    const uint64_t due_ns = vm->guest_events_ns > now_ns ? vm->guest_events_ns : now_ns;
+    if (due_ns - now_ns < EVENT_BURST * EVENT_PERIOD_NS) {
+        vm->guest_events_ns = due_ns + EVENT_PERIOD_NS;
+        event_emit(kind, vm->id, value, 0, "%s", vm->name);
+    }
 }
 
 bool event_read(uint64_t seq, struct tithe_event *out)

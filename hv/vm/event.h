@@ -13,6 +13,12 @@
 /* Records an event about VM `vm_id` (0: none); the text may be "". */
 void event_emit(enum tithe_event_kind kind, uint32_t vm_id, uint64_t value, uint64_t value2, const char *fmt,
                 ...) __attribute__((format(printf, 5, 6)));
+/* The same for what a guest can cause as often as it likes, with the VM's name as text: after EVENT_BURST of them, one
+ * every EVENT_PERIOD_NS is recorded and the others are not, lest it floods log and line and keeps the steward awake. */
+#define EVENT_BURST     16u
+#define EVENT_PERIOD_NS 1000000000ull
+struct vm;
+void event_of_guest(struct vm *vm, enum tithe_event_kind kind, uint64_t value);
 /* The first event still held with seq >= *out's; false when there is none yet. */
 bool event_read(uint64_t seq, struct tithe_event *out);
 /* The sequence number of the next event. */

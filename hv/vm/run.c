@@ -18,12 +18,17 @@
 #include "x86/time.h"
 
 static uint64_t slice_ns = 2000000;
-static uint32_t memory_waiters;
 
 /* Interrupts are held off while the core handles an exit. One that waits then ends the guest's turn at once
  * (SDM 3C 26.2), so that many exits in a row need no limit; but Bochs 2.7 forgets it while the guest holds
  * interrupts off, too. */
 #define TURN_EXITS 256u
+
+/* How long a shutdown waits for the steward's answer to be on the line. */
+#define GOODBYE_NS 5000000000ull
+
+#define SLICE_US_MIN 100u
+#define SLICE_US_MAX 1000000u
 
 /* Any host interrupt is a reason to look around: the timer, input for the steward. */
 static void on_timer(void)
@@ -34,7 +39,10 @@ static void on_timer(void)
 
 void run_init(void)
 {
-    slice_ns = boot_option_u64("slice_us", slice_ns / 1000) * 1000;
+    const uint64_t slice_us = boot_option_u64("slice_us", slice_ns / 1000);
+    slice_ns = 1000 * (slice_us < SLICE_US_MIN   ? SLICE_US_MIN
+                       : slice_us > SLICE_US_MAX ? SLICE_US_MAX
+                                                 : slice_us);
     irq_register(IRQ_VECTOR_TIMER, on_timer);
 }
 
@@ -117,20 +125,39 @@ static bool frames_for_guests(void)
     return f.free > f.promised + f.reserve;
 }
 
+/* What the core does for a VM between its turns is the VM's all the same: else a guest that reboots for ever, or keeps
+ * its devices busy, would have the CPU for nothing. */
+static void charge_vm(struct vm *vm, uint64_t since_ns)
+{
+    if (vm->vcpu_count > 0) {
+        sched_charge(&vm->vcpu[0]->sched, time_now_ns() - since_ns);
+    }
+}
+
+static void poll_devices(struct vm *vm)
+{
+    const uint64_t from = time_now_ns();
+    lock_acquire(&vm->platform.lock);
+    vm->poll_ns = platform_poll(&vm->platform, from);
+    if (vm->platform.balloon_transport.pending != 0) {
+        /* It goes on after a slice: at once would cut every other turn to nothing. */
+        vm->poll_ns = earlier(vm->platform.pit.next_ns, from + slice_ns);
+    }
+    lock_release(&vm->platform.lock);
+    charge_vm(vm, from);
+}
+
 /* Lets everything whose time has come happen, and returns when to look next. */
 static uint64_t run_timers(uint64_t now_ns)
 {
     uint64_t next = steward_poll(now_ns);
-    const bool memory = memory_waiters > 0 && frames_for_guests();
     for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
         struct vm *vm = vm_at(place);
         if (vm == NULL || vm->state != TITHE_VM_RUNNING) {
             continue;
         }
         if (vm->poll_ns <= now_ns) {
-            lock_acquire(&vm->platform.lock);
-            vm->poll_ns = platform_poll(&vm->platform, now_ns);
-            lock_release(&vm->platform.lock);
+            poll_devices(vm);
         }
         next = earlier(next, vm->poll_ns);
         for (uint32_t i = 0; i < vm->vcpu_count; i++) {
@@ -140,9 +167,8 @@ static uint64_t run_timers(uint64_t now_ns)
                 vcpu_kick(v);
             }
             next = earlier(next, v->lapic.timer_deadline_ns);
-            if (memory && v->state == VCPU_WAIT_MEMORY) {
+            if (v->state == VCPU_WAIT_MEMORY && frames_for_guests()) {
                 v->state = VCPU_RUNNABLE;
-                memory_waiters--;
                 sched_wake(&v->sched);
             }
         }
@@ -152,8 +178,7 @@ static uint64_t run_timers(uint64_t now_ns)
 
 void vcpu_waits_for_memory(struct vcpu *v)
 {
-    memory_waiters++;
-    event_emit(TITHE_EVENT_VM_MEMORY_WAIT, v->vm->id, v->exit.u.fault.gpa, 0, "%s", v->vm->name);
+    event_of_guest(v->vm, TITHE_EVENT_VM_MEMORY_WAIT, v->exit.u.fault.gpa);
 }
 
 /* ---- turns ---- */
@@ -188,9 +213,14 @@ static void vcpu_turn(struct vcpu *v)
     }
 }
 
-static void account(struct sched_entity *e, uint64_t since_ns)
+/* The steward's turns end with their slice. One that seems to have lasted much longer was stopped from outside, as
+ * an emulator is whose host is busy, and a policy is not to blame for that. */
+#define STEWARD_SLICES_MAX 4
+
+uint64_t run_steward_ns(uint64_t since_ns)
 {
-    sched_charge(e, time_now_ns() - since_ns);
+    const uint64_t ns = time_now_ns() - since_ns;
+    return ns < STEWARD_SLICES_MAX * slice_ns ? ns : STEWARD_SLICES_MAX * slice_ns;
 }
 
 static void idle(uint64_t next_ns)
@@ -201,7 +231,19 @@ static void idle(uint64_t next_ns)
     this_cpu()->idle_ns += time_now_ns() - from;
 }
 
-/* The operator asked for the end, and has been answered. */
+/* The operator asked for the end, and has been answered; or the steward never comes to rest. */
+static bool time_to_leave(uint64_t now_ns)
+{
+    static uint64_t until_ns;
+    if (mgmt_shutdown_status() < 0) {
+        return false;
+    }
+    if (until_ns == 0) {
+        until_ns = now_ns + GOODBYE_NS;
+    }
+    return !steward_runnable() || now_ns >= until_ns;
+}
+
 _Noreturn static void leave(void)
 {
     for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
@@ -216,10 +258,10 @@ _Noreturn void run_forever(void)
 {
     struct percpu *cpu = this_cpu();
     for (;;) {
-        if (mgmt_shutdown_status() >= 0 && !steward_runnable()) {
+        const uint64_t now = time_now_ns();
+        if (time_to_leave(now)) {
             leave();
         }
-        const uint64_t now = time_now_ns();
         const uint64_t next = run_timers(now);
         struct sched_entity *e = sched_pick();
         cpu->resched = false;
@@ -231,7 +273,7 @@ _Noreturn void run_forever(void)
         time_arm(sched_waiting() || e->steward ? earlier(next, now + slice_ns) : next);
         if (e->steward) {
             steward_turn();
-            account(e, now);
+            sched_charge(e, run_steward_ns(now));
             if (steward_runnable()) {
                 sched_requeue(e);
             }
@@ -240,9 +282,11 @@ _Noreturn void run_forever(void)
         struct vcpu *v = CONTAINER_OF(e, struct vcpu, sched);
         struct vm *vm = v->vm;
         vcpu_turn(v);
-        account(e, now);
+        sched_charge(e, time_now_ns() - now);
         if (vm->pending != 0) {
+            const uint64_t from = time_now_ns();
             vm_do_pending(vm);
+            charge_vm(vm, from);
         } else if (v->state == VCPU_RUNNABLE && vm->state == TITHE_VM_RUNNING) {
             sched_requeue(e);
         }

@@ -98,6 +98,13 @@ bool sched_waiting(void)
 
 void sched_charge(struct sched_entity *e, uint64_t ns)
 {
+    const bool queued = e->queued;
+    if (queued) {
+        sched_remove(e);
+    }
     e->cpu_ns += ns;
     e->vtime_ns += ns * SCHED_WEIGHT / e->weight;
+    if (queued) {
+        sched_requeue(e);
+    }
 }

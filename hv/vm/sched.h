@@ -32,7 +32,7 @@ void sched_remove(struct sched_entity *e);
 /* The next to run on this CPU, taken out of the queue; NULL when there is none. */
 struct sched_entity *sched_pick(void);
 bool sched_waiting(void);
-/* Charges a turn of ns. */
+/* Charges a turn of ns, or work done for it between turns: then it finds its new place in the queue. */
 void sched_charge(struct sched_entity *e, uint64_t ns);
 
 #endif

@@ -28,6 +28,7 @@ struct vm {
     bool held;
     uint64_t overhead_pages;
     uint64_t created_ns;
+    uint64_t guest_events_ns; /* event_of_guest: till then its events have been had */
     uint64_t stats_asked_ns;  /* when the balloon driver was last asked for statistics */
     enum tithe_stop stop_reason;
     uint64_t exit_code;

@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "virt/vendor.h"
 #include "vm/event.h"
+#include "vm/run.h"
 #include "vm/solo.h"
 #include "vm/vm_boot.h"
 #include "vm/vm_table.h"
@@ -21,6 +22,8 @@ void vm_start(struct vm *vm)
         v->irq_check = true;
         if (v->state == VCPU_RUNNABLE) {
             sched_wake(&v->sched);
+        } else if (v->state == VCPU_HALTED && vcpu_interrupt_pending(v)) {
+            vcpu_kick(v); /* it came while the VM was paused */
         }
     }
 }
@@ -96,7 +99,7 @@ void vm_reboot(struct vm *vm)
         return;
     }
     vm->reboots++;
-    event_emit(TITHE_EVENT_VM_REBOOTED, vm->id, vm->reboots, 0, "%s", vm->name);
+    event_of_guest(vm, TITHE_EVENT_VM_REBOOTED, vm->reboots);
     if (running) {
         vm_start(vm);
     }

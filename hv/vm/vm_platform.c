@@ -96,7 +96,7 @@ static void balloon_driver(void *ctx, bool up)
     }
     vm->balloon_driver = up;
     if (up) {
-        event_emit(TITHE_EVENT_BALLOON_UP, vm->id, 0, 0, "%s", vm->name);
+        event_of_guest(vm, TITHE_EVENT_BALLOON_UP, 0);
         platform_balloon_target(&vm->platform, vm->config.size_pages - vm->target_pages);
     } else {
         p2m_pop_all(&vm->p2m);

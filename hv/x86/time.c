@@ -237,10 +237,15 @@ static void arm_oneshot(uint64_t deadline_ns)
     apic_timer_oneshot(count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
 }
 
+/* Deadlines come from anywhere, ring 3 included. In ticks, a far one could wrap into the past, and would then fire for
+ * ever. 36 years are never. */
+#define FAR_NS (1ull << 60)
+
 void time_arm(uint64_t deadline_ns)
 {
     struct percpu *cpu = this_cpu();
 
+    if (deadline_ns > FAR_NS) deadline_ns = NO_DEADLINE;
     if (cpu->timer_deadline_ns == deadline_ns) return;
     cpu->timer_deadline_ns = deadline_ns;
     if (deadline_mode) {

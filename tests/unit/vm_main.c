@@ -16,8 +16,16 @@
 int main(void)
 {
     static struct CMUnitTest tests[100];
+    size_t count = 0;
+    const struct {
+        const struct CMUnitTest *tests;
+        size_t count;
+    } parts[] = {{call_tests, call_test_count}, {sched_tests, sched_test_count}};
 
-    memcpy(tests, call_tests, call_test_count * sizeof tests[0]);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        memcpy(tests + count, parts[i].tests, parts[i].count * sizeof tests[0]);
+        count += parts[i].count;
+    }
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    return _cmocka_run_group_tests("vm", tests, call_test_count, NULL, NULL);
+    return _cmocka_run_group_tests("vm", tests, count, NULL, NULL);
 }

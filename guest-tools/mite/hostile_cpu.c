@@ -12,6 +12,8 @@
 #define MSR_TSC        0x10U
 #define MSR_TSC_ADJUST 0x3BU
 #define CR4_VMXE       (1U << 13)
+#define CR4_PAE        (1U << 5)
+#define EFER_LME       (1ULL << 8)
 #define MSR_EFER       0xC0000080U
 
 static void do_int3(void *unused)
@@ -97,17 +99,6 @@ static void do_efer(void *value)
     wrmsr(MSR_EFER, *(uint64_t *)value);
 }
 
-static void act_efer(void)
-{
-    uint64_t before = 0;
-    if (cpuid(0x80000001, 0).edx & (1U << 29)) before = rdmsr(MSR_EFER);
-    for (uint32_t bit = 0; bit < 64; bit++) {
-        uint64_t value = before ^ (1ULL << bit);
-        attempt(do_efer, &value);
-        attempt(do_efer, &before);
-    }
-}
-
 static void act_cpuid(void)
 {
     static const uint32_t first[] = {0, 0x40000000, 0x40000100, 0x80000000, 0x8FFFFF80, 0xFFFFFF00};
@@ -133,6 +124,31 @@ CONTROL_WRITERS(0)
 CONTROL_WRITERS(2)
 CONTROL_WRITERS(3)
 CONTROL_WRITERS(4)
+
+// With PAE on: then long mode's bit is nobody's concern before paging is.
+static void act_efer(void)
+{
+    uint64_t before = 0;
+    uint32_t cr4 = read_cr4(), pae = cr4 | CR4_PAE;
+    if (cpuid(0x80000001, 0).edx & (1U << 29)) before = rdmsr(MSR_EFER);
+    do_cr4(&pae);
+    for (uint32_t bit = 0; bit < 64; bit++) {
+        uint64_t value = before ^ (1ULL << bit);
+        attempt(do_efer, &value);
+        attempt(do_efer, &before);
+    }
+    do_cr4(&cr4);
+}
+
+// An act of its own because QEMU 7.2 (cpu_x86_update_cr0) leaves a guest like this one with its host's paging off.
+static void act_lme(void)
+{
+    uint64_t value = EFER_LME, none = 0;
+    if (!(cpuid(0x80000001, 0).edx & (1U << 29))) return;
+    attempt(do_efer, &value);
+    cpuid(0, 0);
+    attempt(do_efer, &none);
+}
 
 static void flip_bits(uint32_t before, uint32_t spare, void (*write)(void *value))
 {
@@ -309,12 +325,21 @@ static void act_fuzz(void)
 }
 
 const struct hostile_act hostile_cpu_acts[] = {
-    {"ud2", act_ud2, false},         {"int3", act_int3, false},
-    {"int", act_int, false},         {"msr", act_msr, false},
-    {"efer", act_efer, false},       {"cpuid", act_cpuid, false},
-    {"control", act_control, false}, {"virt", act_virt, false},
-    {"odd", act_odd, false},         {"step", act_step, false},
-    {"cr4", act_cr4, true},          {"pgnope", act_pgnope, true},
-    {"clihlt", act_clihlt, true},    {"clispin", act_clispin, true},
-    {"fuzz", act_fuzz, true},        {0},
+    {"ud2", act_ud2, false},
+    {"int3", act_int3, false},
+    {"int", act_int, false},
+    {"msr", act_msr, false},
+    {"efer", act_efer, false},
+    {"cpuid", act_cpuid, false},
+    {"control", act_control, false},
+    {"virt", act_virt, false},
+    {"odd", act_odd, false},
+    {"step", act_step, false},
+    {"cr4", act_cr4, true},
+    {"pgnope", act_pgnope, true},
+    {"lme", act_lme, true},
+    {"clihlt", act_clihlt, true},
+    {"clispin", act_clispin, true},
+    {"fuzz", act_fuzz, true},
+    {0},
 };

@@ -116,7 +116,16 @@ assert_machine_ends_well() {
 }
 
 tithe() {
-    timeout "${TITHE_LIMIT:-120}" $BUILD/console/tithe --machine m "$@"
+    local status=0
+    timeout "${TITHE_LIMIT:-120}" $BUILD/console/tithe --machine m "$@" || status=$?
+    # No answer: see assert_answers.
+    [ "$status" != 3 ] || [ "$1" = console ] || touch "$BATS_FILE_TMPDIR/lost"
+    return "$status"
+}
+
+# For setup: a machine that was lost fails every later test at once, and not after half a minute each.
+assert_answers() {
+    [ ! -e "$BATS_FILE_TMPDIR/lost" ] || fail "the machine has not answered an earlier test; its log: $(tail -n 20 "$XDG_RUNTIME_DIR"/tithe-*/m/log)"
 }
 
 # vm_end NAME [SECONDS]: waits until the VM has stopped, and prints its console without carriage returns.

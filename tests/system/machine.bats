@@ -34,6 +34,17 @@ load ../lib/machine
     assert_equal "$status" $SOLO_EARLY
 }
 
+@test "a kernel for old hardware finds its timers right on AMD-V, where time is the instruction count" {
+    run solo amd-none 'solo=legacy solo_mib=16' -icount shift=0,sleep=off
+    assert_equal "$status" 0
+    local what
+    for what in pit 'pit hlt' 'pit gate' 'apic timer' ioapic; do
+        assert_line "guest: legacy: $what ok"
+    done
+    assert_line 'guest: legacy: PASS'
+    assert_balanced
+}
+
 @test "a CPU without AMD-V and VT-x" {
     run solo amd-none '' -cpu EPYC,-svm
     assert_equal "$status" 69

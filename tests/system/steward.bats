@@ -9,7 +9,7 @@ setup() { machines_setup; }
 teardown() { machines_cleanup; }
 
 @test "a script that loops, eats memory, throws, plans nonsense or breaks the interpreter is contained, and the good one back within a tick" {
-    machine a --hw amd --firmware none --memory 256M --cmdline test
+    machine a --hw amd --firmware none --memory 256M --cmdline "test policy_ms=1000"
     experiment containment
 }
 

@@ -92,7 +92,6 @@ int image_file_next(struct tithe_image *image)
 int image_file_read(struct tithe_io *io, char *reason)
 {
     struct cpio_file file;
-    io->name[TITHE_NAME_MAX - 1] = '\0';
     if (!image_archive_find(io->name, &file)) {
         fmt_string(reason, TITHE_REASON_MAX, "no file %s in the module archive", io->name);
         return TITHE_ENOENT;

@@ -17,7 +17,6 @@
 
 static int op_create(struct tithe_mgmt *m)
 {
-    m->u.create.name[TITHE_NAME_MAX - 1] = '\0';
     const int error = vm_create(&m->u.create, m->reason);
     m->vm = error == 0 ? m->u.create.id : 0;
     return error;
@@ -97,7 +96,6 @@ static int op_policy_rollback(struct tithe_mgmt *m)
 }
 static int op_policy_read(struct tithe_mgmt *m)
 {
-    m->u.io.name[TITHE_NAME_MAX - 1] = '\0';
     return policy_read(&m->u.io, m->reason);
 }
 static int op_policy_save(struct tithe_mgmt *m)
@@ -138,13 +136,17 @@ int mgmt_shutdown_status(void)
     return shutdown_status;
 }
 
+/* Which member of the union an operation is about, for the texts in it. */
+enum about { PLAIN, CREATE, IO, IMAGE, POLICY };
+
 struct operation {
     int (*run)(struct tithe_mgmt *m);
     bool changes; /* done once per request */
+    enum about about;
 };
 
 static const struct operation operations[] = {
-    [TITHE_OP_CREATE] = {op_create, true},
+    [TITHE_OP_CREATE] = {op_create, true, CREATE},
     [TITHE_OP_DESTROY] = {mgmt_destroy, true},
     [TITHE_OP_PAUSE] = {mgmt_pause, true},
     [TITHE_OP_UNPAUSE] = {mgmt_unpause, true},
@@ -158,16 +160,16 @@ static const struct operation operations[] = {
     [TITHE_OP_EVENT_READ] = {op_event_read, false},
     [TITHE_OP_LEDGER] = {op_ledger, false},
     [TITHE_OP_IMAGE_NEXT] = {op_image_next, false},
-    [TITHE_OP_IMAGE_CREATE] = {op_image_create, true},
-    [TITHE_OP_IMAGE_WRITE] = {op_image_write, false},
-    [TITHE_OP_IMAGE_SEAL] = {op_image_seal, true},
-    [TITHE_OP_IMAGE_DELETE] = {op_image_delete, true},
-    [TITHE_OP_FILE_READ] = {op_file_read, false},
-    [TITHE_OP_POLICY_STAGE] = {op_policy_stage, false},
-    [TITHE_OP_POLICY_ACTIVATE] = {op_policy_activate, true},
+    [TITHE_OP_IMAGE_CREATE] = {op_image_create, true, IMAGE},
+    [TITHE_OP_IMAGE_WRITE] = {op_image_write, false, IO},
+    [TITHE_OP_IMAGE_SEAL] = {op_image_seal, true, IMAGE},
+    [TITHE_OP_IMAGE_DELETE] = {op_image_delete, true, IMAGE},
+    [TITHE_OP_FILE_READ] = {op_file_read, false, IO},
+    [TITHE_OP_POLICY_STAGE] = {op_policy_stage, false, IO},
+    [TITHE_OP_POLICY_ACTIVATE] = {op_policy_activate, true, POLICY},
     [TITHE_OP_POLICY_CONFIRM] = {op_policy_confirm, true},
-    [TITHE_OP_POLICY_ROLLBACK] = {op_policy_rollback, true},
-    [TITHE_OP_POLICY_READ] = {op_policy_read, false},
+    [TITHE_OP_POLICY_ROLLBACK] = {op_policy_rollback, true, POLICY},
+    [TITHE_OP_POLICY_READ] = {op_policy_read, false, IO},
     [TITHE_OP_POLICY_INFO] = {op_policy_info, false},
     [TITHE_OP_POLICY_SAVE] = {op_policy_save, true},
     [TITHE_OP_POLICY_SAVED] = {op_policy_saved, false},
@@ -180,7 +182,8 @@ static const struct operation operations[] = {
 
 struct memory {
     uint64_t session, request;
-    uint64_t used; /* for finding the one least lately used */
+    uint32_t op;
+    uint64_t used; /* for finding the one least lately used; 0: nothing remembered yet */
     int error;
     uint32_t vm;
     uint64_t length; /* CONSOLE_WRITE: bytes taken */
@@ -209,8 +212,9 @@ static struct memory *memory_of(uint64_t session)
 static int once(const struct operation *op, struct tithe_mgmt *m)
 {
     struct memory *memory = memory_of(m->session);
+    const bool first = memory->used == 0;
     memory->used = ++uses;
-    if (m->request == memory->request) {
+    if (!first && m->request == memory->request && m->op == memory->op) {
         m->repeated = 1;
         m->vm = memory->vm;
         if (m->op == TITHE_OP_CREATE) {
@@ -221,18 +225,39 @@ static int once(const struct operation *op, struct tithe_mgmt *m)
         memcpy(m->reason, memory->reason, sizeof m->reason);
         return memory->error;
     }
-    if (m->request < memory->request) {
+    if (!first && m->request <= memory->request) {
         fmt_string(m->reason, sizeof m->reason,
-                   "request %llu of this session is older than its last, %llu: not done again",
+                   "request %llu of this session is not newer than its last, %llu: not done",
                    (unsigned long long)m->request, (unsigned long long)memory->request);
         return TITHE_ESTALE;
     }
     memory->request = m->request;
+    memory->op = m->op;
     memory->error = op->run(m);
     memory->vm = m->vm;
     memory->length = m->op == TITHE_OP_CONSOLE_WRITE ? m->u.io.length : 0;
     memcpy(memory->reason, m->reason, sizeof memory->reason);
     return memory->error;
+}
+
+/* Every text that comes from ring 3 has an end from here on. */
+static void end_texts(struct tithe_mgmt *m, enum about about)
+{
+    switch (about) {
+    case PLAIN: break;
+    case CREATE:
+        m->u.create.name[TITHE_NAME_MAX - 1] = '\0';
+        m->u.create.kernel[TITHE_NAME_MAX - 1] = '\0';
+        m->u.create.module[TITHE_NAME_MAX - 1] = '\0';
+        m->u.create.cmdline[TITHE_CMDLINE_MAX - 1] = '\0';
+        break;
+    case IO: m->u.io.name[TITHE_NAME_MAX - 1] = '\0'; break;
+    case IMAGE: m->u.image.name[TITHE_NAME_MAX - 1] = '\0'; break;
+    case POLICY:
+        m->u.policy.name[TITHE_NAME_MAX - 1] = '\0';
+        m->u.policy.reason[TITHE_REASON_MAX - 1] = '\0';
+        break;
+    }
 }
 
 int mgmt_do(struct tithe_mgmt *m)
@@ -242,5 +267,6 @@ int mgmt_do(struct tithe_mgmt *m)
         return TITHE_ENOSYS;
     }
     const struct operation *op = &operations[m->op];
+    end_texts(m, op->about);
     return op->changes && m->session != 0 ? once(op, m) : op->run(m);
 }

@@ -273,7 +273,9 @@ _Noreturn void run_forever(void)
         time_arm(sched_waiting() || e->steward ? earlier(next, now + slice_ns) : next);
         if (e->steward) {
             steward_turn();
-            sched_charge(e, run_steward_ns(now));
+            const uint64_t counted = e->cpu_ns + run_steward_ns(now);
+            sched_charge(e, time_now_ns() - now); /* its place in the queue is by all of the time */
+            e->cpu_ns = counted;
             if (steward_runnable()) {
                 sched_requeue(e);
             }

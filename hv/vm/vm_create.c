@@ -52,11 +52,8 @@ static bool name_ok(const char *name)
 }
 
 /* Everything about the configuration that does not depend on what is free just now. */
-static int config_check(struct tithe_create *c, char *reason)
+static int config_check(const struct tithe_create *c, char *reason)
 {
-    c->kernel[TITHE_NAME_MAX - 1] = '\0';
-    c->module[TITHE_NAME_MAX - 1] = '\0';
-    c->cmdline[TITHE_CMDLINE_MAX - 1] = '\0';
     if (!name_ok(c->name)) {
         fmt_string(reason, TITHE_REASON_MAX,
                    "a VM's name is 1 to %u letters, digits, '-', '_' or '.', a letter first",
@@ -101,7 +98,7 @@ static int admission_check(const struct tithe_create *c, char *reason)
     const uint64_t tables = p2m_table_pages(ranges, range_count);
     struct frame_counts f;
     frames_counts(&f);
-    const uint64_t usable = f.total - f.core - f.reserve;
+    const uint64_t usable = f.total > f.core + f.reserve ? f.total - f.core - f.reserve : 0;
     if (c->min_pages + tables > usable) {
         fmt_string(reason, TITHE_REASON_MAX,
                    "min of %llu pages and %llu of tables can never fit: this machine has %llu for guests; "

@@ -28,12 +28,13 @@ struct process {
     uint64_t alarm; /* address to enter when policy code has used TITHE_ALARM_PART of its budget; 0: none */
     bool alarmed;   /* it has been, in this phase */
     uint64_t phase; /* enum tithe_phase */
-    uint64_t phase_ns; /* CPU time it had used when the phase, or its turn after a wait, began */
-    uint64_t woke_for; /* TITHE_WAKE_* that ended its last wait */
-    uint64_t woke_ns;  /* CPU time it had used then */
-    uint64_t turn_ns;  /* when it was last entered */
-    bool waiting;      /* in TITHE_SYS_WAIT */
-    bool has_waited;   /* it came so far: it is a steward that works */
+    uint64_t phase_ns;  /* CPU time it had used when the phase, or its turn after a wait, began */
+    uint64_t waited_ns; /* CPU time it had used when it last came out of a wait, or was started */
+    uint64_t woke_for;  /* TITHE_WAKE_* that ended its last wait */
+    uint64_t woke_ns;   /* CPU time it had used then */
+    uint64_t turn_ns;   /* when it was last entered */
+    bool waiting;       /* in TITHE_SYS_WAIT */
+    bool has_waited;    /* it came so far: it is a steward that works */
     uint64_t wait_until_ns;
     uint64_t wake;    /* TITHE_WAKE_* not yet delivered */
     const char *died; /* why it has to die; NULL: it lives */

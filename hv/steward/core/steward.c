@@ -56,6 +56,7 @@ static const char *start(void)
     fpu_state_reset(&process.fpu);
     process.fpu.xcr0 = fpu_host_xcr0();
     process.phase_ns = process.sched.cpu_ns;
+    process.waited_ns = process.sched.cpu_ns;
     alive = true;
     sched_wake(&process.sched);
     return NULL;
@@ -134,6 +135,7 @@ void steward_wake(uint64_t bits)
         process.woke_ns = process.sched.cpu_ns;
         process.wake = 0;
         process.phase_ns = process.sched.cpu_ns;
+        process.waited_ns = process.sched.cpu_ns;
         sched_wake(&process.sched);
     }
 }
@@ -196,13 +198,14 @@ static void raise_alarm(void)
 
 static void hold_to_budget(uint64_t entered_ns)
 {
-    const uint64_t used = process.sched.cpu_ns + run_steward_ns(entered_ns) - process.phase_ns;
+    const uint64_t cpu_ns = process.sched.cpu_ns + run_steward_ns(entered_ns);
+    const uint64_t used = cpu_ns - process.phase_ns;
     if (process.phase == TITHE_PHASE_POLICY && used > policy_budget_ns) {
         process.died = "policy code spent its budget";
     } else if (process.phase == TITHE_PHASE_POLICY && used > policy_budget_ns / TITHE_ALARM_PART &&
                !process.alarmed) {
         raise_alarm();
-    } else if (used > protocol_budget_ns) {
+    } else if (cpu_ns - process.waited_ns > protocol_budget_ns) { /* however many phases it has begun */
         process.died = "it spent its budget without waiting once";
     }
 }

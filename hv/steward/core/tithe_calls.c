@@ -54,6 +54,7 @@ static int64_t sys_wait(struct process *p, uint64_t until_ns)
         bits |= TITHE_WAKE_TIME;
     }
     p->phase_ns = process_cpu_ns(p);
+    p->waited_ns = p->phase_ns;
     if (bits != 0) {
         p->wake = 0;
         p->woke_for = bits;

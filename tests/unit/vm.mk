@@ -1,9 +1,11 @@
 # Life of VMs and steward, natively: what the core is asked by those it does not trust.
+# vm_host/ has what only the real machine can give.
 VM_TEST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 UNIT_TESTS += vm
-vm_SRCS := tests/unit/vm_main.c tests/unit/vm_calls.c tests/unit/vm_sched.c tests/unit/vm_mgmt.c tests/unit/vm_life.c tests/unit/host_env.c $(wildcard hv/mem/*.c) \
+vm_SRCS := tests/unit/vm_main.c tests/unit/vm_calls.c tests/unit/vm_sched.c tests/unit/vm_mgmt.c tests/unit/vm_life.c \
+           tests/unit/host_env.c $(wildcard hv/mem/*.c) \
            hv/x86/user_space.c hv/steward/core/linux_calls.c hv/steward/core/policy_store.c \
            $(addprefix hv/vm/,sched.c mgmt.c image.c upload.c vm_life.c) hv/lib/cpio.c
-vm_CFLAGS := -Ihv -Ihv/include -Itests/unit -D_DEFAULT_SOURCE -D_DEFAULT_SOURCE= -include tests/unit/vm_percpu.h -DTITHE_DEBUG $(VM_TEST_SANITIZE)
+vm_CFLAGS := -Itests/unit/vm_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG $(VM_TEST_SANITIZE)
 vm_LIBS := -lcmocka $(VM_TEST_SANITIZE)

@@ -26,8 +26,12 @@ load ../lib/machine
     assert_balanced
 }
 
-@test "neither a triple fault of the core nor the time limit counts as an end" {
-    # Without memory below 2 MiB to speak of, the core cannot say anything: QEMU ends with the status 0 of a reset.
+@test "neither a triple fault, nor another's exit, nor the time limit counts as an end of the core" {
+    KERNEL=$BUILD/guest/mite.elf MODULES=none run solo amd-none run=crash
+    assert_line 'mite: crash'
+    assert_equal "$status" $SOLO_EARLY
+    KERNEL=$BUILD/guest/mite.elf MODULES=none run solo amd-none run=exit:0
+    assert_equal "$status" $SOLO_EARLY
     LIMIT=2 run solo amd-none "solo=mite solo_mib=32 solo_args=$(words run=idle)"
     assert_equal "$status" $SOLO_EARLY
     LIMIT=4 run solo vtx-bios "solo=mite solo_mib=32 solo_args=$(words run=idle)"

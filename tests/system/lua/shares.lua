@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- luacheck: read globals tithe
 -- Where `proportional` and `equal` bring targets, against the closed form, computed here in another way than there; and
--- what shares, min, max and mem-set do to it. The guests have balloons and say nothing of their needs.
+-- what shares, min, max and mem-set do to it. The guests want all they can get.
 
 local m = require "machine"
 
@@ -23,7 +23,7 @@ local worst = 0
 -- What guests may have: all but the core's, tables', the reserve and 4 % of margin; less what is held.
 local function expect_targets(what, weight_of)
     local claims, sample
-    local settled = tithe.wait(20, function()
+    local settled = tithe.wait(60, function()
         sample = tithe.snapshot()
         local host = sample.host
         local budget = host.total_pages - host.core_pages - host.overhead_pages - host.reserve_pages
@@ -60,7 +60,7 @@ local function alike() return 1 end
 
 for i, name in ipairs(NAMES) do
     tithe.create { name = name, size = "96M", min = "8M", shares = 1000 * i,
-        mite = "touch:64M,give:64M,loop:forever:{touch:all,idle:50ms}", append = "wait=10ms" }
+        mite = "touch:64M,give:3G,loop:forever:{touch:all,idle:50ms}", append = "wait=10ms" }
 end
 for _, parameter in ipairs { "step_percent=100", "ignore_percent=0" } do
     local key, value = parameter:match("(.*)=(.*)")

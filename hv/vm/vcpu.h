@@ -23,19 +23,19 @@ struct vcpu_regs {
 };
 
 enum exit_kind {
-    EXIT_NONE = 0,      /* the vendor dealt with it: run again */
-    EXIT_INTERRUPT,     /* a host interrupt came (and has been handled by the host's vector) */
-    EXIT_WINDOW,        /* the guest can take an interrupt now; the request for it is over */
+    EXIT_NONE = 0,  /* the vendor dealt with it: run again */
+    EXIT_INTERRUPT, /* a host interrupt came (and has been handled by the host's vector) */
+    EXIT_WINDOW,    /* the guest can take an interrupt now; the request for it is over */
     EXIT_CPUID,
     EXIT_HLT,
     EXIT_PIO,
     EXIT_MSR_READ,
     EXIT_MSR_WRITE,
-    EXIT_FAULT,         /* second-level fault */
-    EXIT_HYPERCALL,     /* VMCALL or VMMCALL */
+    EXIT_FAULT,     /* second-level fault */
+    EXIT_HYPERCALL, /* VMCALL or VMMCALL */
     EXIT_TRIPLE_FAULT,
-    EXIT_UNSUPPORTED,   /* an act nobody emulates; `why` names it */
-    EXIT_BAD_STATE,     /* entry refused: `why` says what for */
+    EXIT_UNSUPPORTED, /* an act nobody emulates; `why` names it */
+    EXIT_BAD_STATE,   /* entry refused: `why` says what for */
     EXIT_KINDS
 };
 
@@ -48,10 +48,7 @@ struct exit {
             uint16_t port;
             uint8_t bytes; /* 1, 2, 4 */
             bool in;
-            bool string;
-            bool rep;
-            uint8_t addr_bytes; /* of a string instruction: 2, 4, 8 */
-            uint8_t seg;        /* of OUTS: enum seg */
+            bool string; /* INS, OUTS: the instruction itself says the rest */
         } pio;
         struct {
             gpa_t gpa;
@@ -67,45 +64,68 @@ enum seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG
 
 struct segment {
     uint64_t base;
-    uint32_t limit;    /* in bytes, granularity applied */
+    uint32_t limit; /* in bytes, granularity applied */
     uint16_t selector;
-    uint16_t attr;     /* VMX access-rights layout: bits 0-7 descriptor byte 5, 12-15 AVL L D/B G; bit 16 would be unusable: see `unusable` */
+    /* VMX access-rights layout: bits 0-7 descriptor byte 5, 12-15 AVL L D/B G; bit 16 would be unusable:
+     * see `unusable` */
+    uint16_t attr;
     bool unusable;
 };
 
-enum sysreg { SYS_CR0, SYS_CR2, SYS_CR3, SYS_CR4, SYS_EFER, SYS_GDT_BASE, SYS_GDT_LIMIT, SYS_IDT_BASE, SYS_IDT_LIMIT, SYS_PAT,
-              SYS_STAR, SYS_LSTAR, SYS_CSTAR, SYS_FMASK, SYS_FS_BASE, SYS_GS_BASE, SYS_KERNEL_GS_BASE,
-              SYS_SYSENTER_CS, SYS_SYSENTER_ESP, SYS_SYSENTER_EIP, SYS_DEBUGCTL, SYS_COUNT };
+enum sysreg {
+    SYS_CR0,
+    SYS_CR2,
+    SYS_CR3,
+    SYS_CR4,
+    SYS_EFER,
+    SYS_GDT_BASE,
+    SYS_GDT_LIMIT,
+    SYS_IDT_BASE,
+    SYS_IDT_LIMIT,
+    SYS_PAT,
+    SYS_STAR,
+    SYS_LSTAR,
+    SYS_CSTAR,
+    SYS_FMASK,
+    SYS_FS_BASE,
+    SYS_GS_BASE,
+    SYS_KERNEL_GS_BASE,
+    SYS_SYSENTER_CS,
+    SYS_SYSENTER_ESP,
+    SYS_SYSENTER_EIP,
+    SYS_DEBUGCTL,
+    SYS_COUNT
+};
 
 /* FPU and extended state of whoever is not running: XSAVE area, 64-aligned, sized for all of the host's XCR0. */
 struct fpu_state {
-    void *area;   /* frame run from frame_alloc_run */
+    void *area;    /* frame run from frame_alloc_run */
     uint64_t xcr0; /* the owner's XCR0 */
 };
 
 enum vcpu_state {
-    VCPU_STOPPED,  /* not started, or its VM has ended */
+    VCPU_STOPPED, /* not started, or its VM has ended */
     VCPU_RUNNABLE,
-    VCPU_HALTED,   /* HLT: till an interrupt is pending */
+    VCPU_HALTED,      /* HLT: till an interrupt is pending */
     VCPU_WAIT_MEMORY, /* its fault found no free frame */
 };
 
 struct vcpu {
     struct vm *vm;
-    uint32_t index;          /* in its VM; also its APIC id */
+    uint32_t index; /* in its VM; also its APIC id */
     enum vcpu_state state;
     struct sched_entity sched;
     struct vcpu_regs regs;
     struct exit exit;
-    bool clear_shadow;       /* an instruction was emulated: STI/MOV SS blocking is over */
-    bool window_wanted;      /* leave the guest as soon as it can take an interrupt */
-    bool irq_check;          /* something may be pending: look before the next entry */
-    uint64_t tsc_offset;     /* guest TSC - host TSC */
+    bool clear_shadow;   /* an instruction was emulated: STI/MOV SS blocking is over */
+    bool window_wanted;  /* leave the guest as soon as it can take an interrupt */
+    bool irq_check;      /* something may be pending: look before the next entry */
+    uint64_t tsc_offset; /* guest TSC - host TSC */
     struct fpu_state fpu;
     struct lapic lapic;
-    struct guest_msrs msrs;  /* MSRs that only remember what was written */
-    void *hw;                /* struct vmx_vcpu or struct svm_vcpu */
-    uint64_t tlb_seen;       /* vm->tlb_generation at the last entry */
+    struct guest_msrs msrs; /* MSRs that only remember what was written */
+    void *hw;               /* struct vmx_vcpu or struct svm_vcpu */
+    uint64_t tlb_seen;      /* vm->tlb_generation at the last entry */
     uint64_t exits[EXIT_KINDS];
 };
 

@@ -12,15 +12,15 @@
 #include "vm/guest_cpuid.h"
 #include "vm/vcpu.h"
 
-#define VCPUS_MAX 8u
+#define VCPUS_MAX  8u
 #define SHARES_MAX 1000000u
 
 struct vm {
-    uint32_t id;             /* never reused; from 1 */
-    uint16_t slot;           /* index in the VM table + 1: owner in the frame table */
+    uint32_t id;   /* never reused; from 1 */
+    uint16_t slot; /* index in the VM table + 1: owner in the frame table */
     enum tithe_vm_state state;
     char name[TITHE_NAME_MAX];
-    struct lock lock;        /* LOCK_VM */
+    struct lock lock; /* LOCK_VM */
     struct p2m p2m;
     uint64_t tlb_generation; /* grows with every flush of the map */
     struct tithe_create config;
@@ -52,7 +52,10 @@ struct vm *vm_find(uint32_t id);
 struct vm *vm_find_name(const char *name);
 /* The one in table place `slot` - 1 (0 .. TITHE_VMS_MAX - 1), or NULL: for loops over all. */
 struct vm *vm_at(size_t place);
-static inline struct vm *vm_of_p2m(struct p2m *p2m) { return CONTAINER_OF(p2m, struct vm, p2m); }
+static inline struct vm *vm_of_p2m(struct p2m *p2m)
+{
+    return CONTAINER_OF(p2m, struct vm, p2m);
+}
 
 /* Checks everything, makes the VM, loads it and, unless paused, starts it. 0 or a TITHE_E number with
  * `reason` (TITHE_REASON_MAX bytes) in words; then nothing is left behind. config->id is set. */

@@ -22,28 +22,36 @@
 /* One page is one 4 KiB frame, everywhere. */
 #define TITHE_PAGE_BYTES 4096u
 
-#define TITHE_NAME_MAX 32u    /* VM, image and policy names, with the final NUL */
-#define TITHE_VMS_MAX 128u    /* VMs in one snapshot */
-#define TITHE_CMDLINE_MAX 512u
-#define TITHE_REASON_MAX 160u
+#define TITHE_NAME_MAX         32u  /* VM, image and policy names, with the final NUL */
+#define TITHE_VMS_MAX          128u /* VMs in one snapshot */
+#define TITHE_CMDLINE_MAX      512u
+#define TITHE_REASON_MAX       160u
 #define TITHE_POLICY_MAX_BYTES (256u * 1024u)
-#define TITHE_PLAN_MAX 512u   /* actions in one plan */
-#define TITHE_IO_MAX 4096u    /* bytes moved by one chunked request */
+#define TITHE_PLAN_MAX         512u  /* actions in one plan */
+#define TITHE_IO_MAX           4096u /* bytes moved by one chunked request */
 
-/* File descriptors of the steward. 0 and 1 carry raw bytes of the management
- * line (frames, COBS between zero bytes); a write to 1 is put on the line whole, never torn by a
- * log line. A write to 2 becomes log lines prefixed "steward: ". read(0) never
- * blocks: it returns 0 when nothing has arrived; TITHE_SYS_WAIT is what blocks. */
+/* File descriptors of the steward. 0 and 1 carry raw bytes of the management line (frames, COBS between zero
+ * bytes); a write to 1 is put on the line whole, never torn by a log line. A write to 2 becomes log lines
+ * prefixed "steward: ". read(0) never blocks: it returns 0 when nothing has arrived; TITHE_SYS_WAIT is what
+ * blocks. */
 
 /* System calls: number in rax, arguments in rdi, rsi, rdx; the result in rax is
  * zero or positive, or minus one of the TITHE_E numbers (which are Linux's). */
 enum tithe_sys {
-    TITHE_SYS_WAIT = 0x7100,  /* (uint64_t until_ns) -> TITHE_WAKE_* bits. Blocks till one is up or the time (of snapshot.now_ns's clock) has come. */
-    TITHE_SYS_SNAPSHOT,       /* () -> generation. Refreshes *(struct tithe_snapshot *)TITHE_SNAPSHOT_ADDR. */
-    TITHE_SYS_PLAN,           /* (const struct tithe_action *a, uint64_t n, struct tithe_plan_result *r) -> 0, or -EINVAL when refused: then nothing was applied and r says why. */
-    TITHE_SYS_MGMT,           /* (struct tithe_mgmt *m) -> 0 or -errno; m->reason says why in words. */
-    TITHE_SYS_NOTE,           /* (const struct tithe_note *n, void (*alarm)(void)) -> 0. Registers where the core may read, after a death, what the steward was doing; and TITHE_ALARM_PART. */
-    TITHE_SYS_TICK,           /* (uint64_t phase) -> 0. TITHE_PHASE_*: brackets policy code, so that the core can hold it to its budget. */
+    /* (uint64_t until_ns) -> TITHE_WAKE_* bits. Blocks till one is up or the time (of snapshot.now_ns's
+     * clock) has come. */
+    TITHE_SYS_WAIT = 0x7100,
+    TITHE_SYS_SNAPSHOT, /* () -> generation. Refreshes *(struct tithe_snapshot *)TITHE_SNAPSHOT_ADDR. */
+    /* (const struct tithe_action *a, uint64_t n, struct tithe_plan_result *r) -> 0, or -EINVAL when
+     * refused: then nothing was applied and r says why. */
+    TITHE_SYS_PLAN,
+    TITHE_SYS_MGMT, /* (struct tithe_mgmt *m) -> 0 or -errno; m->reason says why in words. */
+    /* (const struct tithe_note *n, void (*alarm)(void)) -> 0. Registers where the core may read, after a
+     * death, what the steward was doing; and TITHE_ALARM_PART. */
+    TITHE_SYS_NOTE,
+    /* (uint64_t phase) -> 0. TITHE_PHASE_*: brackets policy code, so that the core can hold it to its
+     * budget. */
+    TITHE_SYS_TICK,
 };
 
 /* When policy code has used this part of its budget, the core enters `alarm` once, in the middle of whatever runs:
@@ -56,9 +64,9 @@ enum tithe_sys {
 #define TITHE_SNAPSHOT_ADDR 0x700000000000ull
 
 enum tithe_wake {
-    TITHE_WAKE_INPUT = 1 << 0,  /* bytes wait on fd 0 */
-    TITHE_WAKE_TIME = 1 << 1,   /* until_ns has come */
-    TITHE_WAKE_EVENT = 1 << 2,  /* snapshot.event_seq has moved */
+    TITHE_WAKE_INPUT = 1 << 0, /* bytes wait on fd 0 */
+    TITHE_WAKE_TIME = 1 << 1,  /* until_ns has come */
+    TITHE_WAKE_EVENT = 1 << 2, /* snapshot.event_seq has moved */
 };
 
 /* errno values, as Linux numbers them, so strerror() works in the steward. */
@@ -99,8 +107,8 @@ enum tithe_vm_state {
 enum tithe_stop {
     TITHE_STOP_NONE = 0,
     TITHE_STOP_POWEROFF = 1,
-    TITHE_STOP_EXIT = 2,    /* outl(code, 0xf4): exit_code is set */
-    TITHE_STOP_CRASH = 3,   /* triple fault or an act the core would not emulate */
+    TITHE_STOP_EXIT = 2,  /* outl(code, 0xf4): exit_code is set */
+    TITHE_STOP_CRASH = 3, /* triple fault or an act the core would not emulate */
     TITHE_STOP_DESTROY = 4,
     TITHE_STOP_NO_MEMORY = 5,
 };
@@ -123,57 +131,57 @@ struct tithe_vm_snapshot {
     uint32_t id;    /* never reused while the machine is up; from 1 */
     uint32_t state; /* enum tithe_vm_state */
     char name[TITHE_NAME_MAX];
-    uint64_t size_pages;   /* what the guest was booted with; fixed */
-    uint64_t max_pages;    /* ceiling for the target; <= size_pages (mem-max) */
-    uint64_t min_pages;    /* guaranteed; <= max_pages */
+    uint64_t size_pages; /* what the guest was booted with; fixed */
+    uint64_t max_pages;  /* ceiling for the target; <= size_pages (mem-max) */
+    uint64_t min_pages;  /* guaranteed; <= max_pages */
     uint64_t shares;
-    uint64_t target_pages; /* what the last accepted plan (or mem-set) lets it have */
-    uint64_t held;         /* 1: target set by the operator (mem-set); plans may not move it */
-    uint64_t consumed_pages;  /* frames mapped for the guest now */
-    uint64_t overhead_pages;  /* tables, vCPUs, devices: reserved at creation */
-    uint64_t balloon_driver;  /* 1: the guest's driver is up */
-    uint64_t balloon_target_pages;  /* balloon size asked of the driver */
-    uint64_t balloon_actual_pages;  /* balloon size the driver reports */
-    uint64_t ballooned_pages; /* map entries in the state "ballooned": the core's truth */
-    uint64_t first_touches;   /* counters since creation, ever growing */
-    uint64_t balloon_pops;    /* ballooned pages touched again by the guest */
+    uint64_t target_pages;         /* what the last accepted plan (or mem-set) lets it have */
+    uint64_t held;                 /* 1: target set by the operator (mem-set); plans may not move it */
+    uint64_t consumed_pages;       /* frames mapped for the guest now */
+    uint64_t overhead_pages;       /* tables, vCPUs, devices: reserved at creation */
+    uint64_t balloon_driver;       /* 1: the guest's driver is up */
+    uint64_t balloon_target_pages; /* balloon size asked of the driver */
+    uint64_t balloon_actual_pages; /* balloon size the driver reports */
+    uint64_t ballooned_pages;      /* map entries in the state "ballooned": the core's truth */
+    uint64_t first_touches;        /* counters since creation, ever growing */
+    uint64_t balloon_pops;         /* ballooned pages touched again by the guest */
     uint64_t exits;
     uint64_t cpu_ns;
     uint64_t created_ns;
-    uint64_t stop_reason;     /* enum tithe_stop */
-    uint64_t exit_code;       /* of TITHE_STOP_EXIT */
+    uint64_t stop_reason; /* enum tithe_stop */
+    uint64_t exit_code;   /* of TITHE_STOP_EXIT */
     uint64_t reboots;
     uint64_t vcpus;
-    uint64_t console_offset;  /* bytes the guest has written to its console so far */
+    uint64_t console_offset; /* bytes the guest has written to its console so far */
     struct tithe_guest_stats guest;
 };
 
 struct tithe_snapshot {
     uint32_t abi_version;
     uint32_t vm_count;
-    uint64_t generation;   /* grows with every refresh */
-    uint64_t boot_id;      /* random per boot of the core */
-    uint64_t now_ns;       /* since boot; monotonic */
-    uint64_t wall_ns;      /* since 1970, from the RTC at boot */
+    uint64_t generation; /* grows with every refresh */
+    uint64_t boot_id;    /* random per boot of the core */
+    uint64_t now_ns;     /* since boot; monotonic */
+    uint64_t wall_ns;    /* since 1970, from the RTC at boot */
     uint64_t tsc_hz;
-    uint64_t total_pages;  /* RAM the core manages */
+    uint64_t total_pages; /* RAM the core manages */
     uint64_t free_pages;
-    uint64_t reserve_pages; /* below this the core acts by itself */
-    uint64_t core_pages;   /* core, frame table, steward, images, uploads */
+    uint64_t reserve_pages;  /* below this the core acts by itself */
+    uint64_t core_pages;     /* core, frame table, steward, images, uploads */
     uint64_t overhead_pages; /* sum over VMs */
-    uint64_t guest_pages;  /* sum of consumed_pages */
-    uint64_t event_seq;    /* sequence number the next event will have */
-    uint64_t log_offset;   /* bytes logged so far */
+    uint64_t guest_pages;    /* sum of consumed_pages */
+    uint64_t event_seq;      /* sequence number the next event will have */
+    uint64_t log_offset;     /* bytes logged so far */
     uint64_t cpus;
-    uint64_t idle_ns;      /* summed over CPUs */
+    uint64_t idle_ns; /* summed over CPUs */
     uint64_t steward_restarts;
     uint64_t plans_applied;
     uint64_t plans_refused;
     uint64_t reload_core_instructions; /* cost in the core of the last policy activation; TSC ticks */
-    uint64_t test_mode;    /* 1: core command line has "test": tithe.test exists in Lua */
-    uint64_t tick_ns;      /* default policy period, from the core command line */
-    char vendor[TITHE_NAME_MAX];   /* "vtx" or "amd" */
-    char machine[TITHE_NAME_MAX];  /* what boots us: "multiboot2 bios", "multiboot2 uefi", "pvh" */
+    uint64_t test_mode;                /* 1: core command line has "test": tithe.test exists in Lua */
+    uint64_t tick_ns;                  /* default policy period, from the core command line */
+    char vendor[TITHE_NAME_MAX];       /* "vtx" or "amd" */
+    char machine[TITHE_NAME_MAX];      /* what boots us: "multiboot2 bios", "multiboot2 uefi", "pvh" */
     struct tithe_vm_snapshot vm[TITHE_VMS_MAX]; /* vm_count of them, by ascending id */
 };
 
@@ -193,54 +201,56 @@ struct tithe_action {
 enum tithe_refusal {
     TITHE_OK = 0,
     TITHE_NO_SUCH_VERB = 1,
-    TITHE_NO_SUCH_VM = 2,   /* never was, or has ended */
+    TITHE_NO_SUCH_VM = 2, /* never was, or has ended */
     TITHE_BELOW_MIN = 3,
     TITHE_ABOVE_MAX = 4,
-    TITHE_HELD = 5,         /* the operator holds this VM's target */
-    TITHE_TWICE = 6,        /* a second action of this verb for this VM */
-    TITHE_TOO_LONG = 7,     /* more than TITHE_PLAN_MAX actions */
+    TITHE_HELD = 5,     /* the operator holds this VM's target */
+    TITHE_TWICE = 6,    /* a second action of this verb for this VM */
+    TITHE_TOO_LONG = 7, /* more than TITHE_PLAN_MAX actions */
 };
 
 struct tithe_plan_result {
-    uint32_t refused;  /* how many actions are at fault */
-    uint32_t first;    /* index of the first such */
+    uint32_t refused;            /* how many actions are at fault */
+    uint32_t first;              /* index of the first such */
     uint8_t why[TITHE_PLAN_MAX]; /* enum tithe_refusal per action */
 };
 
 /* ---- Management --------------------------------------------------------- */
 
 enum tithe_op {
-    TITHE_OP_CREATE = 1,     /* create */
-    TITHE_OP_DESTROY,        /* vm */
-    TITHE_OP_PAUSE,          /* vm */
-    TITHE_OP_UNPAUSE,        /* vm */
-    TITHE_OP_SET_TARGET,     /* set: value = pages, or TITHE_AUTO to let policies decide again */
-    TITHE_OP_SET_MAX,        /* set: value = pages */
-    TITHE_OP_SET_MIN,        /* set: value = pages */
-    TITHE_OP_SET_SHARES,     /* set: value = shares, 1..1000000 */
-    TITHE_OP_CONSOLE_READ,   /* io: offset in, offset of the first byte given and length out */
-    TITHE_OP_CONSOLE_WRITE,  /* io: length in; length taken out */
-    TITHE_OP_LOG_READ,       /* io, as CONSOLE_READ */
-    TITHE_OP_EVENT_READ,     /* event: seq in; the first event at or after it out; -ENOENT when none */
-    TITHE_OP_LEDGER,         /* ledger */
-    TITHE_OP_IMAGE_NEXT,     /* image: index in; name and bytes out; -ENOENT past the last */
-    TITHE_OP_IMAGE_CREATE,   /* image: name and bytes in: room for an upload */
-    TITHE_OP_IMAGE_WRITE,    /* io: name, offset, length, data */
-    TITHE_OP_IMAGE_SEAL,     /* image: name; from now on VMs can be made of it */
-    TITHE_OP_IMAGE_DELETE,   /* image: name; only uploads */
-    TITHE_OP_FILE_READ,      /* io: name of a file of the module archive (e.g. "policy/equal.lua"), offset */
-    TITHE_OP_POLICY_STAGE,   /* io: name, offset, data: fills the staged source */
+    TITHE_OP_CREATE = 1,      /* create */
+    TITHE_OP_DESTROY,         /* vm */
+    TITHE_OP_PAUSE,           /* vm */
+    TITHE_OP_UNPAUSE,         /* vm */
+    TITHE_OP_SET_TARGET,      /* set: value = pages, or TITHE_AUTO to let policies decide again */
+    TITHE_OP_SET_MAX,         /* set: value = pages */
+    TITHE_OP_SET_MIN,         /* set: value = pages */
+    TITHE_OP_SET_SHARES,      /* set: value = shares, 1..1000000 */
+    TITHE_OP_CONSOLE_READ,    /* io: offset in, offset of the first byte given and length out */
+    TITHE_OP_CONSOLE_WRITE,   /* io: length in; length taken out */
+    TITHE_OP_LOG_READ,        /* io, as CONSOLE_READ */
+    TITHE_OP_EVENT_READ,      /* event: seq in; the first event at or after it out; -ENOENT when none */
+    TITHE_OP_LEDGER,          /* ledger */
+    TITHE_OP_IMAGE_NEXT,      /* image: index in; name and bytes out; -ENOENT past the last */
+    TITHE_OP_IMAGE_CREATE,    /* image: name and bytes in: room for an upload */
+    TITHE_OP_IMAGE_WRITE,     /* io: name, offset, length, data */
+    TITHE_OP_IMAGE_SEAL,      /* image: name; from now on VMs can be made of it */
+    TITHE_OP_IMAGE_DELETE,    /* image: name; only uploads */
+    TITHE_OP_FILE_READ,       /* io: name of a file of the module archive (e.g. "policy/equal.lua"), offset */
+    TITHE_OP_POLICY_STAGE,    /* io: name, offset, data: fills the staged source */
     TITHE_OP_POLICY_ACTIVATE, /* policy: staged source becomes active on trial, the active one previous */
-    TITHE_OP_POLICY_CONFIRM, /* policy: the trial is over: the active one is good */
+    TITHE_OP_POLICY_CONFIRM,  /* policy: the trial is over: the active one is good */
     TITHE_OP_POLICY_ROLLBACK, /* policy: previous becomes active again, with the reason */
-    TITHE_OP_POLICY_READ,    /* io: slot in `name`: "active", "previous" or "staged"; offset */
-    TITHE_OP_POLICY_INFO,    /* policy */
-    TITHE_OP_POLICY_SAVE,    /* io: up to TITHE_IO_MAX bytes of saved policy state and parameters, kept across steward restarts */
-    TITHE_OP_POLICY_SAVED,   /* io: reads them back */
-    TITHE_OP_STATS,          /* stat: index in; name and value out; -ENOENT past the last */
-    TITHE_OP_KILL_STEWARD,   /* tests: the core kills the calling steward */
-    TITHE_OP_SHUTDOWN,       /* set: value = exit status for an emulator (0..127): ends all VMs, leaves */
-    TITHE_OP_FILE_NEXT,      /* image: index in; name and bytes of a file of the module archive out; -ENOENT past the last */
+    TITHE_OP_POLICY_READ,     /* io: slot in `name`: "active", "previous" or "staged"; offset */
+    TITHE_OP_POLICY_INFO,     /* policy */
+    /* io: up to TITHE_IO_MAX bytes of saved policy state and parameters, kept across steward restarts */
+    TITHE_OP_POLICY_SAVE,
+    TITHE_OP_POLICY_SAVED, /* io: reads them back */
+    TITHE_OP_STATS,        /* stat: index in; name and value out; -ENOENT past the last */
+    TITHE_OP_KILL_STEWARD, /* tests: the core kills the calling steward */
+    TITHE_OP_SHUTDOWN,     /* set: value = exit status for an emulator (0..127): ends all VMs, leaves */
+    /* image: index in; name and bytes of a file of the module archive out; -ENOENT past the last */
+    TITHE_OP_FILE_NEXT,
 };
 
 #define TITHE_AUTO UINT64_MAX
@@ -257,12 +267,12 @@ struct tithe_create {
     char cmdline[TITHE_CMDLINE_MAX];
     uint64_t size_pages;
     uint64_t min_pages;
-    uint64_t max_pages;  /* <= size_pages */
+    uint64_t max_pages; /* <= size_pages */
     uint64_t shares;
-    uint32_t kind;       /* enum tithe_guest_kind; 0: find out from the kernel image */
-    uint32_t vcpus;      /* 1 */
-    uint32_t paused;     /* 1: do not start yet */
-    uint32_t id;         /* out */
+    uint32_t kind;   /* enum tithe_guest_kind; 0: find out from the kernel image */
+    uint32_t vcpus;  /* 1 */
+    uint32_t paused; /* 1: do not start yet */
+    uint32_t id;     /* out */
 };
 
 struct tithe_io {
@@ -275,19 +285,19 @@ struct tithe_io {
 
 enum tithe_event_kind {
     TITHE_EVENT_VM_CREATED = 1,
-    TITHE_EVENT_VM_STOPPED,   /* value: enum tithe_stop; value2: exit code */
+    TITHE_EVENT_VM_STOPPED, /* value: enum tithe_stop; value2: exit code */
     TITHE_EVENT_VM_DESTROYED,
     TITHE_EVENT_VM_PAUSED,
     TITHE_EVENT_VM_UNPAUSED,
     TITHE_EVENT_VM_REBOOTED,
-    TITHE_EVENT_VM_CHANGED,   /* max, min, shares or hold changed */
-    TITHE_EVENT_POLICY_ACTIVE, /* text: name */
+    TITHE_EVENT_VM_CHANGED,      /* max, min, shares or hold changed */
+    TITHE_EVENT_POLICY_ACTIVE,   /* text: name */
     TITHE_EVENT_POLICY_ROLLBACK, /* text: reason */
     TITHE_EVENT_POLICY_GOOD,
-    TITHE_EVENT_PLAN_REFUSED, /* text: reason */
-    TITHE_EVENT_STEWARD_DIED, /* text: why and where */
-    TITHE_EVENT_RESERVE,      /* free memory reached the reserve; value: free pages */
-    TITHE_EVENT_BALLOON_UP,   /* a guest's balloon driver is up */
+    TITHE_EVENT_PLAN_REFUSED,   /* text: reason */
+    TITHE_EVENT_STEWARD_DIED,   /* text: why and where */
+    TITHE_EVENT_RESERVE,        /* free memory reached the reserve; value: free pages */
+    TITHE_EVENT_BALLOON_UP,     /* a guest's balloon driver is up */
     TITHE_EVENT_VM_MEMORY_WAIT, /* a vCPU waits for a free frame */
 };
 
@@ -295,7 +305,7 @@ struct tithe_event {
     uint64_t seq;
     uint64_t ns;
     uint32_t kind;
-    uint32_t vm;     /* 0: none */
+    uint32_t vm; /* 0: none */
     uint64_t value;
     uint64_t value2;
     char text[TITHE_REASON_MAX];
@@ -307,8 +317,8 @@ struct tithe_ledger {
     uint64_t core_pages;
     uint64_t table_pages;
     uint64_t guest_pages;
-    uint64_t ballooned_entries; /* map entries, all VMs */
-    uint64_t differences;       /* 0: everything agrees */
+    uint64_t ballooned_entries;   /* map entries, all VMs */
+    uint64_t differences;         /* 0: everything agrees */
     char first[TITHE_REASON_MAX]; /* the first difference in words */
 };
 
@@ -329,8 +339,8 @@ struct tithe_policy_info {
     uint64_t activated_ns;
     uint64_t activations;
     uint64_t rollbacks;
-    uint32_t trial;  /* 1: the active one is still on trial */
-    uint32_t failed; /* ACTIVATE/INFO: deaths of the steward under the active policy */
+    uint32_t trial;                /* 1: the active one is still on trial */
+    uint32_t failed;               /* ACTIVATE/INFO: deaths of the steward under the active policy */
     char reason[TITHE_REASON_MAX]; /* ROLLBACK in; INFO: of the last rollback */
 };
 
@@ -343,19 +353,21 @@ struct tithe_stat {
 
 struct tithe_mgmt {
     uint32_t op;
-    uint32_t vm;          /* where the operation is about one */
+    uint32_t vm; /* where the operation is about one */
     /* Exactly-once: an operation that changes something carries the peer's session and
      * request number; the core remembers the last of each session, so a retry after a
      * lost answer, or after a death of the steward between deed and answer, gets the
      * first outcome again with `repeated` set. session 0: the steward's own doing. */
     uint64_t session;
     uint64_t request;
-    uint32_t repeated;    /* out */
+    uint32_t repeated; /* out */
     uint32_t unused;
     char reason[TITHE_REASON_MAX]; /* out: why it failed and how to mend it */
     union {
         struct tithe_create create;
-        struct { uint64_t value; } set;
+        struct {
+            uint64_t value;
+        } set;
         struct tithe_io io;
         struct tithe_event event;
         struct tithe_ledger ledger;

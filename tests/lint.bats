@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# `make lint` in the host tier, and its counter of code lines.
+# All of `make lint` in the host tier, and its counter of code lines.
 
 bats_require_minimum_version 1.5.0
 bats_load_library bats-support
 bats_load_library bats-assert
 
-@test "lint: luacheck finds nothing" {
-    run -0 images/lint lua
+@test "lint: all C is laid out as .clang-format says, and luacheck finds nothing" {
+    run -0 images/lint layout lua
 }
 
 @test "lint: every script can be parsed, no file is too long, and the core is as small as it is to be" {

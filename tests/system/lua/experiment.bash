@@ -36,7 +36,7 @@ tithe() {
 experiment() {
     local name=$1
     shift
-    TMPDIR=$BATS_TEST_TMPDIR LIMIT=${LIMIT:-400} run tithe --patience "${PATIENCE:-30}" exp run "$LUA_DIR/$name.lua" "$@"
+    TMPDIR=$BATS_TEST_TMPDIR LIMIT=${LIMIT:-900} run tithe --patience "${PATIENCE:-30}" exp run "$LUA_DIR/$name.lua" "$@"
     printf '%s\n' "$output" | grep '^# ' >&3 || true
     assert_success
 }

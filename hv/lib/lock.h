@@ -2,7 +2,8 @@
  *
  * Spin locks with numbered levels. A CPU takes locks in ascending level only; debug builds check
  * it at run time. Levels are unique per kind of lock, so two locks of one kind are never
- * held together. The core runs with interrupts off, so a lock never needs to disable them.
+ * held together. What only the boot CPU touches (the set of VMs, their settings and life,
+ * management, policies, the steward) needs none. The core runs with interrupts off, so a lock never needs to disable them.
  */
 #ifndef TITHE_LIB_LOCK_H
 #define TITHE_LIB_LOCK_H
@@ -10,13 +11,12 @@
 #include <stdint.h>
 
 enum lock_level {
-    LOCK_VM_LIST = 1, /* the set of VMs */
-    LOCK_VM,          /* one VM: settings, life cycle */
-    LOCK_DEVICES,     /* one VM's device models */
+    LOCK_DEVICES = 1, /* one VM's device models, LAPICs among them, and the states of its vCPUs */
     LOCK_P2M,         /* one VM's second-level tables */
+    LOCK_FRAME_CACHE, /* one CPU's stock of free frames */
     LOCK_FRAMES,      /* frame table and free lists */
-    LOCK_SCHED,       /* run queues */
-    LOCK_POLICY,      /* stored policy sources */
+    LOCK_TIMERS,      /* one CPU's timers */
+    LOCK_SCHED,       /* one CPU's run queue */
     LOCK_EVENTS,      /* event ring */
     LOCK_LOG,         /* log ring and the serial line */
     LOCK_LEVELS

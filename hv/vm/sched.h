@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who runs next: vCPUs and the steward, by virtual time. Each CPU has a run queue ordered by the
- * CPU time its entities have used, divided by their weight; the least-served runs first.
+ * Who runs next: vCPUs and the steward, by virtual time, which is CPU time divided by weight. Each CPU has a queue; the
+ * least-served runs first. Virtual time means the same on all CPUs, so a CPU that finds somebody in another's queue who is
+ * behind its own best by more than STEAL_LAG_NS (or finds its own queue empty) takes that one: this keeps CPUs busy
+ * and shares proportional over the whole machine.
+ *
+ * An entity is in a queue, on a CPU (from sched_next to sched_put), or neither. Only under its queue's lock does it change place.
  */
 #ifndef TITHE_VM_SCHED_H
 #define TITHE_VM_SCHED_H
 
 #include "tithe/types.h"
 
-/* The weight of one fair part. */
+/* The weight of one fair part: a VM of 1000 CPU shares and one vCPU. */
 #define SCHED_WEIGHT 1024u
 
 struct sched_entity {
@@ -16,23 +20,40 @@ struct sched_entity {
     uint64_t vtime_ns;         /* CPU time used, scaled by SCHED_WEIGHT / weight */
     uint64_t cpu_ns;           /* CPU time used */
     uint32_t weight;
-    uint32_t cpu; /* whose queue it belongs to */
+    uint32_t cpu; /* whose queue it is in, or goes to when woken; where it runs while on_cpu */
     bool queued;
+    bool on_cpu;  /* between sched_next and sched_put */
+    bool woken;   /* while on_cpu: sched_put queues it whatever it says */
+    bool pinned;  /* never leaves `cpu` (the steward) */
     bool steward; /* the steward; else a vCPU */
 };
 
+/* Starts at the clock of `cpu`'s queue. A pinned one never moves from there. */
 void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, bool steward);
-/* Runnable again after a block: joins the queue with at most a small credit for the time it slept, and makes
- * whoever runs look up if it is now behind. No effect when queued already. */
+/* Runnable (again): joins a queue, its CPU's or that of an idle one, with at most a small credit for the time it slept,
+ * and makes that CPU look up (smp_kick) if it is idle or runs somebody less deserving. On a CPU just now: sched_put will queue it.
+ * No effect when queued already. */
 void sched_wake(struct sched_entity *e);
-/* Back into the queue after a turn. */
+/* The next to run on this CPU, taken out of its queue and on_cpu from now on; `current` (NULL: none, or blocked) competes and may be
+ * the answer. NULL: nobody is runnable anywhere that this CPU could take. */
+struct sched_entity *sched_next(struct sched_entity *current);
+/* e's turns on this CPU are over and nothing of it is left in the CPU: it joins the queue again if `runnable` or woken meanwhile. */
+void sched_put(struct sched_entity *e, bool runnable);
+/* Takes it out of any queue and waits till it is on no CPU (kicking that CPU). The caller has made sure that nobody wakes it from now on.
+ * Boot CPU only, no lock held; not for an entity that is on this CPU. */
+void sched_sync(struct sched_entity *e);
+/* Of the loop for one CPU, till vm/run.c is changed over. */
 void sched_requeue(struct sched_entity *e);
-/* Takes it out of the queue, if it is in. */
 void sched_remove(struct sched_entity *e);
-/* The next to run on this CPU, taken out of the queue; NULL when there is none. */
 struct sched_entity *sched_pick(void);
+/* Somebody waits in this CPU's queue: a slice is worth ending. */
 bool sched_waiting(void);
-/* Charges a turn of ns, or work done for it between turns: then it finds its new place in the queue. */
+/* Charges ns of CPU time to an entity that is on this CPU, or (work done for it between turns) to any. */
 void sched_charge(struct sched_entity *e, uint64_t ns);
+/* Changes the weight, from now on. */
+void sched_set_weight(struct sched_entity *e, uint32_t weight);
+/* This CPU is about to halt: from now on wakes choose it and kick it. False: something came meanwhile, do not halt. */
+MUST_CHECK bool sched_idle_begin(void);
+void sched_idle_end(void);
 
 #endif

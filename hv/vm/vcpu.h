@@ -6,9 +6,11 @@
 #define TITHE_VM_VCPU_H
 
 #include "dev/lapic.h"
+#include "mem/tlb.h"
 #include "tithe/types.h"
 #include "vm/guest_msr.h"
 #include "vm/sched.h"
+#include "vm/timer.h"
 
 struct vm;
 
@@ -103,11 +105,21 @@ struct fpu_state {
     uint64_t xcr0; /* the owner's XCR0 */
 };
 
+/* Changed under the VM's device lock only: whoever makes something pending for a vCPU holds it, and so does a vCPU between its
+ * last look and its going to sleep. */
 enum vcpu_state {
-    VCPU_STOPPED, /* not started, or its VM has ended */
+    VCPU_STOPPED, /* waits for a SIPI, or its VM has ended */
     VCPU_RUNNABLE,
     VCPU_HALTED,      /* HLT: till an interrupt is pending */
     VCPU_WAIT_MEMORY, /* its fault found no free frame */
+};
+
+/* What others ask of a vCPU, carried out by the CPU that runs it before its next entry. Bits are set atomically. */
+enum vcpu_request {
+    VCPU_REQUEST_IRQ = 1 << 0, /* something may be pending: look */
+    VCPU_REQUEST_NMI = 1 << 1,
+    VCPU_REQUEST_INIT = 1 << 2, /* INIT: then it waits for a SIPI */
+    VCPU_REQUEST_SIPI = 1 << 3, /* starts at sipi_vector << 12 */
 };
 
 struct vcpu {
@@ -125,7 +137,11 @@ struct vcpu {
     struct lapic lapic;
     struct guest_msrs msrs; /* MSRs that only remember what was written */
     void *hw;               /* struct vmx_vcpu or struct svm_vcpu */
-    uint64_t tlb_seen;      /* vm->tlb_generation at the last entry */
+    struct tlb_user tlb;    /* its side of mem/tlb.h */
+    uint32_t requests;      /* enum vcpu_request */
+    uint8_t sipi_vector;
+    struct timer timer; /* for lapic.timer_deadline_ns; set under the device lock */
+    uint64_t tlb_seen;  /* vm->tlb_generation at the last entry */
     uint64_t exits[EXIT_KINDS];
 };
 

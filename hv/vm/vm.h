@@ -6,7 +6,6 @@
 #define TITHE_VM_VM_H
 
 #include "dev/platform.h"
-#include "lib/lock.h"
 #include "mem/p2m.h"
 #include "tithe/abi.h"
 #include "vm/guest_cpuid.h"
@@ -20,7 +19,6 @@ struct vm {
     uint16_t slot; /* index in the VM table + 1: owner in the frame table */
     enum tithe_vm_state state;
     char name[TITHE_NAME_MAX];
-    struct lock lock; /* LOCK_VM */
     struct p2m p2m;
     uint64_t tlb_generation; /* grows with every flush of the map */
     struct tithe_create config;

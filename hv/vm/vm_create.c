@@ -202,7 +202,6 @@ static struct vm *vm_new(const struct tithe_create *c, uint16_t slot)
     }
     vm->p2m.flush = flush_map;
     vm->slot = slot;
-    vm->lock = (struct lock)LOCK_INIT(LOCK_VM);
     vm->config = *c;
     memcpy(vm->name, c->name, sizeof vm->name);
     vm->max_pages = c->max_pages;

@@ -24,6 +24,8 @@
 
 #define TITHE_NAME_MAX         32u  /* VM, image and policy names, with the final NUL */
 #define TITHE_VMS_MAX          128u /* VMs in one snapshot */
+#define TITHE_VCPUS_MAX        8u   /* of one VM */
+#define TITHE_CPUS_MAX         64u
 #define TITHE_CMDLINE_MAX      512u
 #define TITHE_REASON_MAX       160u
 #define TITHE_POLICY_MAX_BYTES (256u * 1024u)
@@ -127,6 +129,28 @@ struct tithe_guest_stats {
     uint64_t minor_faults;
 };
 
+enum tithe_vcpu_state {
+    TITHE_VCPU_STOPPED = 0, /* waits to be started by the guest, or its VM has ended */
+    TITHE_VCPU_RUNNABLE = 1,
+    TITHE_VCPU_HALTED = 2,
+    TITHE_VCPU_WAIT_MEMORY = 3,
+};
+
+struct tithe_vcpu_snapshot {
+    uint64_t cpu_ns; /* CPU time used */
+    uint32_t state;  /* enum tithe_vcpu_state */
+    uint32_t cpu;    /* where it runs, or ran last */
+};
+
+/* Nanoseconds since boot; what is in none of these went into the core's own work. */
+struct tithe_cpu_snapshot {
+    uint64_t guest_ns; /* turns of vCPUs, their exits included */
+    uint64_t steward_ns;
+    uint64_t idle_ns;
+    uint32_t apic_id;
+    uint32_t unused;
+};
+
 struct tithe_vm_snapshot {
     uint32_t id;    /* never reused while the machine is up; from 1 */
     uint32_t state; /* enum tithe_vm_state */
@@ -153,6 +177,8 @@ struct tithe_vm_snapshot {
     uint64_t reboots;
     uint64_t vcpus;
     uint64_t console_offset; /* bytes the guest has written to its console so far */
+    uint64_t cpu_shares;     /* weight against other VMs on the CPUs, all vCPUs together */
+    struct tithe_vcpu_snapshot vcpu[TITHE_VCPUS_MAX]; /* `vcpus` of them */
     struct tithe_guest_stats guest;
 };
 
@@ -182,7 +208,8 @@ struct tithe_snapshot {
     uint64_t tick_ns;                  /* default policy period, from the core command line */
     char vendor[TITHE_NAME_MAX];       /* "vtx" or "amd" */
     char machine[TITHE_NAME_MAX];      /* what boots us: "multiboot2 bios", "multiboot2 uefi", "pvh" */
-    struct tithe_vm_snapshot vm[TITHE_VMS_MAX]; /* vm_count of them, by ascending id */
+    struct tithe_cpu_snapshot cpu[TITHE_CPUS_MAX]; /* `cpus` of them */
+    struct tithe_vm_snapshot vm[TITHE_VMS_MAX];    /* vm_count of them, by ascending id */
 };
 
 /* ---- Plan --------------------------------------------------------------- */
@@ -251,6 +278,7 @@ enum tithe_op {
     TITHE_OP_SHUTDOWN,     /* set: value = exit status for an emulator (0..127): ends all VMs, leaves */
     /* image: index in; name and bytes of a file of the module archive out; -ENOENT past the last */
     TITHE_OP_FILE_NEXT,
+    TITHE_OP_SET_CPU_SHARES, /* set: value = CPU shares, 1..1000000 */
 };
 
 #define TITHE_AUTO UINT64_MAX
@@ -269,10 +297,11 @@ struct tithe_create {
     uint64_t min_pages;
     uint64_t max_pages; /* <= size_pages */
     uint64_t shares;
-    uint32_t kind;   /* enum tithe_guest_kind; 0: find out from the kernel image */
-    uint32_t vcpus;  /* 1 */
-    uint32_t paused; /* 1: do not start yet */
-    uint32_t id;     /* out */
+    uint64_t cpu_shares; /* 1..1000000; 0: 1000 */
+    uint32_t kind;       /* enum tithe_guest_kind; 0: find out from the kernel image */
+    uint32_t vcpus;      /* 1..TITHE_VCPUS_MAX */
+    uint32_t paused;     /* 1: do not start yet */
+    uint32_t id;         /* out */
 };
 
 struct tithe_io {

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Timers. Each CPU has a heap of them, by deadline, and fires its own from its loop, so that what waits for nothing
+ * costs nothing. A timer lives in the heap of the CPU that set it last.
+ */
+#ifndef TITHE_VM_TIMER_H
+#define TITHE_VM_TIMER_H
+
+#include "tithe/types.h"
+
+struct timer {
+    uint64_t deadline_ns; /* NO_DEADLINE: not set. Others may read it without a lock, as a hint */
+    void (*fire)(struct timer *timer, uint64_t now_ns); /* may set it again */
+    uint32_t cpu;                                       /* whose heap; valid while set */
+    uint32_t place;                                     /* in that heap, from 1; 0: not set */
+};
+
+void timer_init(struct timer *timer, void (*fire)(struct timer *timer, uint64_t now_ns));
+/* Fires at deadline_ns on this CPU; replaces what was set, on whatever CPU. NO_DEADLINE unsets it. For one timer the caller
+ * serialises calls of this (for what belongs to a VM: the VM's device lock). The CPU's hardware timer is armed if this
+ * comes first. LOCK_TIMERS. */
+void timer_set(struct timer *timer, uint64_t deadline_ns);
+/* Unsets it and waits till no CPU is inside its `fire`: then what it is in may be freed. No lock may be held. */
+void timer_cancel(struct timer *timer);
+/* Fires this CPU's timers whose time has come, with no lock held; returns the next deadline. */
+uint64_t timers_run(uint64_t now_ns);
+
+#endif

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * One page at a time: looking up and touching.
+ * One page at a time: touching it, and reading and writing what is in it.
  */
 #include "mem/p2m.h"
 
+#include "lib/log.h"
+#include "lib/string.h"
 #include "mem/frame.h"
 #include "mem/p2m_tables.h"
 
-enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
+bool p2m_is_ram(struct p2m *p2m, gfn_t gfn)
 {
-    enum p2m_type type = P2M_HOLE;
     unsigned level;
 
     lock_acquire(&p2m->lock);
     const uint64_t *slot = p2m_find(p2m, gfn, &level);
-    if (slot) type = p2m_entry_type(p2m->format, *slot);
-    if (type == P2M_PRESENT) *mfn = p2m_entry_mfn(p2m->format, *slot);
+    const bool ram = slot && p2m_entry_type(p2m->format, pt_load(slot)) != P2M_HOLE;
     lock_release(&p2m->lock);
-    return type;
+    return ram;
 }
 
 /* With the lock held, for an entry that is not present. */
@@ -40,19 +40,121 @@ static enum p2m_touch populate(struct p2m *p2m, gfn_t gfn, uint64_t *slot, unsig
     return P2M_TOUCH_OK;
 }
 
-enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
+/* With the lock held: *mfn is the page's frame as long as it is. */
+static inline enum p2m_touch touch(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 {
-    enum p2m_touch result = P2M_TOUCH_OK;
     unsigned level;
+    uint64_t *slot = p2m_find(p2m, gfn, &level);
+
+    if (!slot) return P2M_TOUCH_HOLE;
+    const uint64_t entry = pt_load(slot);
+    if (!pt_present(p2m->format, entry)) return populate(p2m, gfn, slot, level, mfn);
+    *mfn = p2m_entry_mfn(p2m->format, entry);
+    return P2M_TOUCH_OK;
+}
+
+enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn)
+{
+    mfn_t mfn;
 
     lock_acquire(&p2m->lock);
-    uint64_t *slot = p2m_find(p2m, gfn, &level);
-    if (!slot)
-        result = P2M_TOUCH_HOLE;
-    else if (pt_present(p2m->format, *slot))
-        *mfn = p2m_entry_mfn(p2m->format, *slot);
-    else
-        result = populate(p2m, gfn, slot, level, mfn);
+    const enum p2m_touch result = touch(p2m, gfn, &mfn);
+    lock_release(&p2m->lock);
+    return result;
+}
+
+/* Where `gpa` is in the direct map, NULL with *result unless it could be touched. With the lock held. */
+static void *reach(struct p2m *p2m, gpa_t gpa, size_t bytes, enum p2m_touch *result)
+{
+    const size_t at = gpa & (PAGE_BYTES - 1);
+    mfn_t mfn;
+
+    if (bytes > PAGE_BYTES - at) panic("0x%lx bytes at gpa 0x%lx: across pages", bytes, gpa);
+    *result = touch(p2m, gpa >> PAGE_SHIFT, &mfn);
+    return *result == P2M_TOUCH_OK ? (uint8_t *)mfn_to_virt(mfn) + at : NULL;
+}
+
+/* Page tables and ring indices, which the guest's CPUs use at the same time, must not be had by halves, and memcpy
+ * promises nothing about the size of its accesses. */
+static bool is_one_access(const void *page, size_t bytes)
+{
+    return bytes - 1 < sizeof(uint64_t) && (bytes & (bytes - 1)) == 0 && ((uintptr_t)page & (bytes - 1)) == 0;
+}
+
+static void copy_out(void *out, const void *page, size_t bytes)
+{
+    uint64_t value;
+
+    if (!is_one_access(page, bytes)) {
+        memcpy(out, page, bytes);
+        return;
+    }
+    switch (bytes) {
+    case 1: value = __atomic_load_n((const uint8_t *)page, __ATOMIC_ACQUIRE); break;
+    case 2: value = __atomic_load_n((const uint16_t *)page, __ATOMIC_ACQUIRE); break;
+    case 4: value = __atomic_load_n((const uint32_t *)page, __ATOMIC_ACQUIRE); break;
+    default: value = __atomic_load_n((const uint64_t *)page, __ATOMIC_ACQUIRE); break;
+    }
+    memcpy(out, &value, bytes);
+}
+
+static void copy_in(void *page, const void *in, size_t bytes)
+{
+    uint64_t value = 0;
+
+    if (!is_one_access(page, bytes)) {
+        memcpy(page, in, bytes);
+        return;
+    }
+    memcpy(&value, in, bytes);
+    switch (bytes) {
+    case 1: __atomic_store_n((uint8_t *)page, (uint8_t)value, __ATOMIC_RELEASE); break;
+    case 2: __atomic_store_n((uint16_t *)page, (uint16_t)value, __ATOMIC_RELEASE); break;
+    case 4: __atomic_store_n((uint32_t *)page, (uint32_t)value, __ATOMIC_RELEASE); break;
+    default: __atomic_store_n((uint64_t *)page, value, __ATOMIC_RELEASE); break;
+    }
+}
+
+enum p2m_touch p2m_read(struct p2m *p2m, gpa_t gpa, void *out, size_t bytes)
+{
+    enum p2m_touch result;
+
+    lock_acquire(&p2m->lock);
+    const void *page = reach(p2m, gpa, bytes, &result);
+    if (page) copy_out(out, page, bytes);
+    lock_release(&p2m->lock);
+    return result;
+}
+
+enum p2m_touch p2m_write(struct p2m *p2m, gpa_t gpa, const void *in, size_t bytes)
+{
+    enum p2m_touch result;
+
+    lock_acquire(&p2m->lock);
+    void *page = reach(p2m, gpa, bytes, &result);
+    if (page) copy_in(page, in, bytes);
+    lock_release(&p2m->lock);
+    return result;
+}
+
+enum p2m_touch p2m_cmpxchg(struct p2m *p2m, gpa_t gpa, size_t bytes, uint64_t old, uint64_t value,
+                           uint64_t *was)
+{
+    enum p2m_touch result;
+    uint32_t old32 = (uint32_t)old;
+
+    if ((bytes != 4 && bytes != 8) || gpa % bytes) panic("a cmpxchg of %lu bytes at gpa 0x%lx", bytes, gpa);
+    lock_acquire(&p2m->lock);
+    void *page = reach(p2m, gpa, bytes, &result);
+    if (page && bytes == 4) {
+        (void)__atomic_compare_exchange_n((uint32_t *)page, &old32, (uint32_t)value, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_SEQ_CST);
+        *was = old32;
+    } else if (page) {
+        (void)__atomic_compare_exchange_n((uint64_t *)page, &old, value, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_SEQ_CST);
+        *was = old;
+    }
     lock_release(&p2m->lock);
     return result;
 }

@@ -52,16 +52,24 @@ void p2m_destroy(struct p2m *p2m);
 /* Frees every guest frame and makes all RAM UNTOUCHED again, balloon entries too: the guest was reset. */
 void p2m_reset(struct p2m *p2m);
 
-/* The entry of a gfn: its type, and its frame when present. */
-enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
+/* Whether a gfn is RAM or a hole. The same as long as the map lives. */
+bool p2m_is_ram(struct p2m *p2m, gfn_t gfn);
 
+/* What follows touches pages as a guest access would. No frame's number leaves the map's lock: as soon as it is let go,
+ * another CPU may balloon the page and reuse its frame. */
 enum p2m_touch {
-    P2M_TOUCH_OK = 0, /* present now: *mfn is its frame; nothing to flush, since the entry was not present */
-    P2M_TOUCH_HOLE,   /* no memory there */
+    P2M_TOUCH_OK = 0,    /* present; nothing to flush, since the entry was present or has become so */
+    P2M_TOUCH_HOLE,      /* no memory there */
     P2M_TOUCH_NO_MEMORY, /* no free frame above the reserve: wait and try again */
 };
-/* Makes a RAM page present with a zeroed frame when it is not, as a guest access would. */
-MUST_CHECK enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
+/* Makes a RAM page present with a zeroed frame when it is not. */
+MUST_CHECK enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn);
+/* Copy within one page. 1, 2, 4 or 8 bytes at their natural alignment are one access, as other CPUs see it. */
+MUST_CHECK enum p2m_touch p2m_read(struct p2m *p2m, gpa_t gpa, void *out, size_t bytes);
+MUST_CHECK enum p2m_touch p2m_write(struct p2m *p2m, gpa_t gpa, const void *in, size_t bytes);
+/* 4 or 8 naturally aligned bytes: *was becomes what was there; if that was `old`, it is replaced by `value`. */
+MUST_CHECK enum p2m_touch p2m_cmpxchg(struct p2m *p2m, gpa_t gpa, size_t bytes, uint64_t old, uint64_t value,
+                                      uint64_t *was);
 
 /* ---- flush obligations: see mem/flush.h ---- */
 struct flush_batch;

@@ -116,8 +116,7 @@ static void exit_msr_write(struct vcpu *v)
 /* First touch, or a device. The instruction runs again by itself once its page is there. */
 static void exit_fault(struct vcpu *v)
 {
-    mfn_t mfn;
-    switch (p2m_touch(&v->vm->p2m, v->exit.u.fault.gpa >> PAGE_SHIFT, &mfn)) {
+    switch (p2m_touch(&v->vm->p2m, v->exit.u.fault.gpa >> PAGE_SHIFT)) {
     case P2M_TOUCH_OK: return;
     case P2M_TOUCH_NO_MEMORY:
         v->state = VCPU_WAIT_MEMORY;

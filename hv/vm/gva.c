@@ -19,6 +19,10 @@
 
 #define LEVELS_MAX 5u
 
+/* Walks of tables that change meanwhile. After that the last one stands without its accessed and dirty bits: only a guest
+ * that never stops changing an entry gets there, and only it loses a bit. */
+#define WALKS_MAX 8u
+
 /* What the guest's control registers say about paging. */
 struct paging {
     unsigned levels; /* 0: off */
@@ -73,8 +77,7 @@ static bool allowed(const struct paging *p, unsigned access, bool write, bool us
 
 enum gva_status gva_why(struct vcpu *v, gpa_t gpa)
 {
-    mfn_t mfn;
-    return p2m_lookup(&v->vm->p2m, gpa >> PAGE_SHIFT, &mfn) == P2M_HOLE ? GVA_DEVICE : GVA_NO_MEMORY;
+    return p2m_is_ram(&v->vm->p2m, gpa >> PAGE_SHIFT) ? GVA_NO_MEMORY : GVA_DEVICE;
 }
 
 struct walk {
@@ -120,15 +123,24 @@ static enum gva_status walk(struct vcpu *v, const struct paging *p, gva_t gva, u
     }
 }
 
-/* Accessed everywhere on the way, dirty in the leaf of a write (SDM 3A 4.8). */
-static enum gva_status mark(struct vcpu *v, const struct paging *p, const struct walk *w, unsigned access)
+/* Accessed everywhere on the way, dirty in the leaf of a write (SDM 3A 4.8). *changed: an entry is no longer what the walk
+ * found, by another vCPU's doing; it has not been written to. */
+static enum gva_status mark(struct vcpu *v, const struct paging *p, const struct walk *w, unsigned access,
+                            bool *changed)
 {
-    for (unsigned level = p->levels; level >= w->leaf; level--) {
+    *changed = false;
+    for (unsigned level = p->levels; level >= w->leaf && !*changed; level--) {
         if (p->levels == 3 && level == 3) continue;
-        uint64_t want = PTE_ACCESSED | (level == w->leaf && (access & GVA_WRITE) ? PTE_DIRTY : 0);
-        uint64_t entry = w->step[level].entry | want;
-        if (entry == w->step[level].entry) continue;
-        if (!vm_write(v->vm, w->step[level].at, &entry, p->entry_bytes)) return gva_why(v, w->step[level].at);
+        const gpa_t at = w->step[level].at;
+        const uint64_t entry = w->step[level].entry;
+        const uint64_t marked =
+            entry | PTE_ACCESSED | (level == w->leaf && (access & GVA_WRITE) ? PTE_DIRTY : 0);
+        uint64_t was;
+        if (marked == entry) continue;
+        if (p2m_cmpxchg(&v->vm->p2m, at, p->entry_bytes, entry, marked, &was) != P2M_TOUCH_OK) {
+            return gva_why(v, at);
+        }
+        *changed = was != entry;
     }
     return GVA_OK;
 }
@@ -153,9 +165,12 @@ enum gva_status gva_translate(struct vcpu *v, gva_t gva, unsigned access, gpa_t 
         return GVA_FAULT;
     }
     if (user_mode(v)) access |= PF_USER;
-    enum gva_status status = walk(v, &p, gva, access, &w, fault);
-    if (status == GVA_OK) status = mark(v, &p, &w, access);
-    if (status != GVA_OK) return status;
+    bool changed = true;
+    for (unsigned walks = 0; changed && walks < WALKS_MAX; walks++) {
+        enum gva_status status = walk(v, &p, gva, access, &w, fault);
+        if (status == GVA_OK) status = mark(v, &p, &w, access, &changed);
+        if (status != GVA_OK) return status;
+    }
     uint64_t offset = gva & ((1ull << (PAGE_SHIFT + (w.leaf - 1) * p.index_bits)) - 1);
     *gpa = leaf_address(&p, w.step[w.leaf].entry, w.leaf) | offset;
     return GVA_OK;

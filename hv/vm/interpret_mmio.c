@@ -26,7 +26,6 @@ static enum gva_status locate(struct machine *m, gva_t gva, unsigned bytes, unsi
                               struct place *out)
 {
     struct vcpu *v = m->v;
-    mfn_t mfn;
     uint64_t unused;
 
     *out = (struct place){.gva = gva, .bytes = bytes};
@@ -37,7 +36,7 @@ static enum gva_status locate(struct machine *m, gva_t gva, unsigned bytes, unsi
     }
     enum gva_status status = gva_translate(v, gva, access, &out->gpa, &m->fault);
     if (status != GVA_OK) return status;
-    out->device = p2m_lookup(&v->vm->p2m, out->gpa >> PAGE_SHIFT, &mfn) == P2M_HOLE;
+    out->device = !p2m_is_ram(&v->vm->p2m, out->gpa >> PAGE_SHIFT);
     return out->device ? GVA_OK : gva_read(v, gva, &unused, bytes, access, &m->fault);
 }
 

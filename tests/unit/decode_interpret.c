@@ -58,11 +58,33 @@ bool vm_write(struct vm *of, gpa_t gpa, const void *in, size_t bytes)
     return true;
 }
 
-enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
+bool p2m_is_ram(struct p2m *p2m, gfn_t gfn)
 {
     (void)p2m;
-    *mfn = gfn;
-    return gfn >= RAM_BYTES >> PAGE_SHIFT ? P2M_HOLE : gfn == starved ? P2M_UNTOUCHED : P2M_PRESENT;
+    return gfn < RAM_BYTES >> PAGE_SHIFT;
+}
+
+/* Another vCPU writes an entry as often as this, between the walk and the setting of its bits. */
+static struct {
+    unsigned times;
+    gpa_t at;
+    uint64_t value;
+} meddler;
+
+enum p2m_touch p2m_cmpxchg(struct p2m *p2m, gpa_t gpa, size_t bytes, uint64_t old, uint64_t value,
+                           uint64_t *was)
+{
+    (void)p2m;
+    if (meddler.times != 0) {
+        meddler.times--;
+        memcpy(ram + meddler.at, &meddler.value, 8);
+        meddler.value ^= 0x1000;
+    }
+    if (gpa > RAM_BYTES || bytes > RAM_BYTES - gpa) return P2M_TOUCH_HOLE;
+    *was = 0;
+    memcpy(was, ram + gpa, bytes);
+    if (*was == old) memcpy(ram + gpa, &value, bytes);
+    return P2M_TOUCH_OK;
 }
 
 static uint64_t get_sys(struct vcpu *v, enum sysreg reg)
@@ -435,6 +457,30 @@ static void old_paging(void **state)
     assert_int_equal(get64(0x1038), 0x2000 | P);
 }
 
+static void tables_that_change_are_walked_again(void **state)
+{
+    (void)state;
+    gpa_t gpa;
+    /* The leaf is replaced under the walk: the new one counts, and nothing of the old one is written over it. */
+    four_levels(0x5000 | P | W);
+    meddler.times = 1, meddler.at = 0x4000 + 8 * 6, meddler.value = 0x7000 | P | W;
+    assert_int_equal(gva_translate(&vcpu, GVA_4 + 0x42, GVA_WRITE, &gpa, &fault), GVA_OK);
+    assert_int_equal(gpa, 0x7042);
+    assert_int_equal(get64(0x4000 + 8 * 6), 0x7000 | P | W | A | D);
+    /* It is taken away. */
+    four_levels(0x5000 | P | W);
+    meddler.times = 1, meddler.value = 0;
+    assert_int_equal(gva_translate(&vcpu, GVA_4, GVA_WRITE, &gpa, &fault), GVA_FAULT);
+    assert_int_equal(get64(0x4000 + 8 * 6), 0);
+    /* For ever: the core does not wait for the guest. */
+    four_levels(0x5000 | P | W);
+    meddler.times = 1000000, meddler.value = 0x6000 | P | W;
+    assert_int_equal(gva_translate(&vcpu, GVA_4, GVA_WRITE, &gpa, &fault), GVA_OK);
+    assert_true(gpa == 0x6000 || gpa == 0x7000);
+    assert_true(meddler.times > 999900);
+    meddler.times = 0;
+}
+
 static void tables_out_of_reach(void **state)
 {
     (void)state;
@@ -746,6 +792,7 @@ int main(void)
         cmocka_unit_test(rights),
         cmocka_unit_test(large_pages),
         cmocka_unit_test(old_paging),
+        cmocka_unit_test(tables_that_change_are_walked_again),
         cmocka_unit_test(tables_out_of_reach),
         cmocka_unit_test(across_pages),
         cmocka_unit_test(loads_and_stores),

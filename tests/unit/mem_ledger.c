@@ -13,9 +13,8 @@ static void two_vms(const struct pt_format *f)
     machine(200);
     for (uint16_t i = 0; i < 2; i++) {
         FLUSH_BATCH(batch, &map[i]);
-        mfn_t mfn;
         assert_true(p2m_create(&map[i], f, (uint16_t)(i + 1), &(struct p2m_range){0, 1500}, 1));
-        for (gfn_t gfn = 0; gfn < 10; gfn++) assert_int_equal(p2m_touch(&map[i], gfn, &mfn), P2M_TOUCH_OK);
+        for (gfn_t gfn = 0; gfn < 10; gfn++) assert_int_equal(p2m_touch(&map[i], gfn), P2M_TOUCH_OK);
         for (gfn_t gfn = 20; gfn < 25; gfn++)
             assert_int_equal(p2m_balloon(&map[i], gfn, &batch), P2M_GIVE_OK);
         flush_discharge(&batch);

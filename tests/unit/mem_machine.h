@@ -13,6 +13,7 @@
 #include "mem/ledger.h"
 #include "mem/p2m.h"
 #include "mem/p2m_tables.h"
+#include "mem_lookup.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

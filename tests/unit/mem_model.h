@@ -12,6 +12,7 @@
 #include "mem/frame.h"
 #include "mem/ledger.h"
 #include "mem/p2m.h"
+#include "mem_lookup.h"
 
 #define FRAMES     1024u
 #define VMS        5u

@@ -35,7 +35,8 @@ static mfn_t touch(struct p2m *p2m, gfn_t gfn)
 {
     mfn_t mfn = MFN_NONE;
 
-    assert_int_equal(p2m_touch(p2m, gfn, &mfn), P2M_TOUCH_OK);
+    assert_int_equal(p2m_touch(p2m, gfn), P2M_TOUCH_OK);
+    assert_int_equal(p2m_lookup(p2m, gfn, &mfn), P2M_PRESENT);
     return mfn;
 }
 
@@ -157,13 +158,13 @@ static void touching_gives_zeroed_frames_once(void **state)
         assert_int_equal(mfn, a);
         assert_int_equal(p2m.first_touches, 1);
         assert_int_equal(p2m.present_pages, 1);
-        assert_int_equal(p2m_touch(&p2m, 0xa0, &mfn), P2M_TOUCH_HOLE);
-        assert_int_equal(p2m_touch(&p2m, 0x800, &mfn), P2M_TOUCH_HOLE);
-        assert_int_equal(p2m_touch(&p2m, 1ull << 36, &mfn), P2M_TOUCH_HOLE);
-        assert_int_equal(p2m_touch(&p2m, 1ull << 52 | 0x123, &mfn), P2M_TOUCH_HOLE);
+        assert_int_equal(p2m_touch(&p2m, 0xa0), P2M_TOUCH_HOLE);
+        assert_int_equal(p2m_touch(&p2m, 0x800), P2M_TOUCH_HOLE);
+        assert_int_equal(p2m_touch(&p2m, 1ull << 36), P2M_TOUCH_HOLE);
+        assert_int_equal(p2m_touch(&p2m, 1ull << 52 | 0x123), P2M_TOUCH_HOLE);
         assert_int_equal(flushes.calls, 0);
         frames_set_reserve(free_frames() - p2m.promised);
-        assert_int_equal(p2m_touch(&p2m, 0x124, &mfn), P2M_TOUCH_NO_MEMORY);
+        assert_int_equal(p2m_touch(&p2m, 0x124), P2M_TOUCH_NO_MEMORY);
         assert_int_equal(type_of(&p2m, 0x124), P2M_UNTOUCHED);
         frames_set_reserve(0);
         touch(&p2m, 0x124);
@@ -172,6 +173,73 @@ static void touching_gives_zeroed_frames_once(void **state)
         assert_int_equal(free_frames(), 100 - machine_core);
         assert_int_equal(flushes.calls, 1);
     }
+}
+
+static void reading_and_writing_touch_as_the_guest_does(void **state)
+{
+    uint8_t in[300], out[300];
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(in); i++) in[i] = (uint8_t)(i * 7 + 1);
+    EACH_FORMAT(f)
+    {
+        struct p2m p2m;
+        machine(100);
+        make(&p2m, *f, 5);
+        assert_true(p2m_is_ram(&p2m, 0x9f));
+        assert_false(p2m_is_ram(&p2m, 0xa0));
+        assert_false(p2m_is_ram(&p2m, UINT64_MAX));
+        memset(out, 1, sizeof(out));
+        assert_int_equal(p2m_read(&p2m, 0x5010, out, 16), P2M_TOUCH_OK);
+        for (unsigned i = 0; i < 16; i++) assert_int_equal(out[i], 0);
+        assert_int_equal(p2m.first_touches, 1);
+        /* Any size at any place, nothing but what was asked for. */
+        for (size_t bytes = 0; bytes < 20; bytes++) {
+            for (gpa_t at = 0; at < 10; at++) {
+                uint8_t *page = mfn_to_virt(touch(&p2m, 5));
+                memset(page, 0xcc, 64);
+                memset(out, 0xdd, sizeof(out));
+                assert_int_equal(p2m_write(&p2m, 0x5008 + at, in, bytes), P2M_TOUCH_OK);
+                assert_memory_equal(page + 8 + at, in, bytes);
+                assert_int_equal(page[8 + at - 1], 0xcc);
+                assert_int_equal(page[8 + at + bytes], 0xcc);
+                assert_int_equal(p2m_read(&p2m, 0x5008 + at, out, bytes), P2M_TOUCH_OK);
+                assert_memory_equal(out, in, bytes);
+                assert_int_equal(out[bytes], 0xdd);
+            }
+        }
+        assert_int_equal(p2m_write(&p2m, 0x6000 - sizeof(in), in, sizeof(in)), P2M_TOUCH_OK);
+        assert_int_equal(p2m_write(&p2m, 0xa0000, in, 1), P2M_TOUCH_HOLE);
+        assert_int_equal(p2m_read(&p2m, UINT64_MAX, out, 1), P2M_TOUCH_HOLE);
+        frames_set_reserve(100);
+        assert_int_equal(p2m_write(&p2m, 0x7000, in, 1), P2M_TOUCH_NO_MEMORY);
+        assert_int_equal(p2m_read(&p2m, 0x5008, out, 8), P2M_TOUCH_OK);
+        frames_set_reserve(0);
+        p2m_destroy(&p2m);
+    }
+}
+
+static void cmpxchg_replaces_only_what_it_knows(void **state)
+{
+    static const uint64_t first = 0x1122334455667788;
+    struct p2m p2m;
+    uint64_t was, now;
+
+    (void)state;
+    machine(100);
+    make(&p2m, &pt_format_ept, 5);
+    assert_int_equal(p2m_cmpxchg(&p2m, 0x5008, 8, 0, first, &was), P2M_TOUCH_OK);
+    assert_int_equal(was, 0);
+    assert_int_equal(p2m_cmpxchg(&p2m, 0x5008, 8, 1, 2, &was), P2M_TOUCH_OK);
+    assert_int_equal(was, first);
+    assert_int_equal(p2m_cmpxchg(&p2m, 0x500c, 4, 0x11223344, 0xaabbccdd, &was), P2M_TOUCH_OK);
+    assert_int_equal(was, 0x11223344);
+    assert_int_equal(p2m_read(&p2m, 0x5008, &now, 8), P2M_TOUCH_OK);
+    assert_int_equal(now, 0xaabbccdd55667788);
+    assert_int_equal(p2m_cmpxchg(&p2m, 0xa0000, 4, 0, 1, &was), P2M_TOUCH_HOLE);
+    assert_true(PANICS("across pages", (void)!p2m_read(&p2m, 0x5fff, &now, 2)));
+    assert_true(PANICS("a cmpxchg of 8", (void)!p2m_cmpxchg(&p2m, 0x5004, 8, 0, 1, &was)));
+    assert_true(PANICS("a cmpxchg of 2", (void)!p2m_cmpxchg(&p2m, 0x5004, 2, 0, 1, &was)));
 }
 
 static void ballooning_parks_flushes_and_frees_in_this_order(void **state)
@@ -441,6 +509,8 @@ const struct CMUnitTest p2m_tests[] = {
     cmocka_unit_test(a_large_vm_costs_few_tables_untouched),
     cmocka_unit_test(bad_ranges_and_small_memory_are_refused),
     cmocka_unit_test(touching_gives_zeroed_frames_once),
+    cmocka_unit_test(reading_and_writing_touch_as_the_guest_does),
+    cmocka_unit_test(cmpxchg_replaces_only_what_it_knows),
     cmocka_unit_test(ballooning_parks_flushes_and_frees_in_this_order),
     cmocka_unit_test(ballooning_untouched_pages_needs_no_flush_and_no_free_frame),
     cmocka_unit_test(messages_are_taken_whole),

@@ -90,8 +90,9 @@ static void touch(struct model_vm *vm)
     struct model_page *p = model_page(vm, gfn);
     const bool room = model_free() > model_promised() + reserve;
     mfn_t mfn = MFN_NONE;
-    const enum p2m_touch got = p2m_touch(&vm->p2m, gfn, &mfn);
+    const enum p2m_touch got = p2m_touch(&vm->p2m, gfn);
 
+    (void)p2m_lookup(&vm->p2m, gfn, &mfn);
     if (!p) {
         check(got == P2M_TOUCH_HOLE, "touch of hole 0x%lx: %d", gfn, (int)got);
         return;

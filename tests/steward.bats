@@ -25,6 +25,10 @@ run_case() {
     run_case paging
 }
 
+@test "steward: CPUs and vCPUs: their times add up, a VM has what its vCPUs have, and CPU shares can be changed" {
+    run_case cpus
+}
+
 @test "steward: cut, corrupt, oversized, and no CBOR: one complaint each, and the next request is served" {
     run_case bad_frames
 }

@@ -55,7 +55,8 @@ def case_schema():
             check_answer(verb, answer)
             return answer
         ask('hello')
-        ask('create', name='x', kernel='vmlinuz', module='initrd', size_pages=1000, min_pages=10, paused=True)
+        ask('create', name='x', kernel='vmlinuz', module='initrd', size_pages=1000, min_pages=10, vcpus=8, cpu_shares=5,
+            paused=True)
         time.sleep(0.3)
         for verb in ('list', 'info', 'snapshot', 'policy-list', 'policy-info', 'stats', 'ledger', 'images'):
             ask(verb)
@@ -70,6 +71,7 @@ def case_schema():
         ask('mem-set', vm='x', pages=500)
         ask('mem-set', vm='x', pages='auto')
         ask('shares', vm='x', shares=7)
+        ask('cpu-shares', vm='x', shares=7)
         ask('console-write', vm='x', data=b'hi')
         ask('console-read', vm='x', offset=0)
         ask('policy-check', file='equal')
@@ -98,21 +100,69 @@ def case_deterministic():
             expect(cbor2.dumps(cbor2.loads(raw), canonical=True) == raw, verb)
 
 
+def pages(p, verb):
+    """All answers of a listing."""
+    answers = [p.call(verb)]
+    while 'more' in answers[-1]:
+        answers.append(p.call(verb, after=answers[-1]['more']))
+    for answer in answers:
+        check_answer(verb, answer)
+    return answers
+
+
 def case_paging():
     """128 VMs come in pages, none twice and none left out"""
-    with Peer(*QUICK, 'vms=128', 'pages=1000000') as p:
+    with Peer(*QUICK, 'vms=128', 'cpus=64', 'pages=1000000') as p:
         for verb in ('list', 'snapshot'):
-            ids, after = [], 0
-            while True:
-                answer = p.call(verb, after=after)
-                check_answer(verb, answer)
-                ids += [vm['id'] for vm in answer['vms']]
-                if 'more' not in answer:
-                    break
-                after = answer['more']
+            answers = pages(p, verb)
+            ids = [vm['id'] for answer in answers for vm in answer['vms']]
             expect(ids == list(range(1, 129)), verb, ids)
+            expect(['cpu' in answer['host'] for answer in answers] == [verb == 'snapshot'] + [False] * (len(answers) - 1))
+        expect(len(p.call('snapshot')['host']['cpu']) == 64)
+        # A policy with so much to tell that no VM fits beside it.
+        for count in range(30, 50):
+            params = ', '.join(f'p{i} = "{"x" * 100}"' for i in range(count))
+            p.load('t', "return { name = 't', api = 1, params = { %s }, tick = function() end }" % params)
+            answers = pages(p, 'snapshot')
+            expect([vm['id'] for answer in answers for vm in answer['vms']] == list(range(1, 129)))
+            if not answers[0]['vms']:
+                break
+        expect(answers[0]['more'] == 0 and len(answers[0]['policy']['params']) == count)
         err = refused('no-space', p.call, 'create', name='one-more', kernel='vmlinuz', size_pages=100)
         expect('128' in err['reason'], err)
+
+
+def case_cpus():
+    """CPUs and vCPUs: their times add up, a VM has what its vCPUs have, and CPU shares can be changed"""
+    with Peer('step-ms=20', 'vms=0', 'cpus=4') as p:
+        p.call('create', name='wide', kernel='vmlinuz', size_pages=1000, vcpus=8)
+        p.call('create', name='one', kernel='vmlinuz', size_pages=1000, cpu_shares=125)
+        vm = {vm['name']: vm for vm in p.call('list')['vms']}
+        expect((vm['wide']['vcpus'], vm['wide']['cpu_shares']) == (8, 1000), vm)
+        expect((vm['one']['vcpus'], vm['one']['cpu_shares']) == (1, 125), vm)
+
+        def times():
+            s = p.call('snapshot')
+            host, cpu = s['host'], s['host']['cpu']
+            expect(host['cpus'] == len(cpu) == 4 and [c['apic_id'] for c in cpu] == [0, 1, 2, 3], cpu)
+            expect(host['idle_ns'] == sum(c['idle_ns'] for c in cpu))
+            for c in cpu:
+                expect(c['guest_ns'] + c['steward_ns'] + c['idle_ns'] <= host['now_ns'], c, host['now_ns'])
+            for v in s['vms']:
+                expect(v['vcpus'] == len(v['vcpu']) and v['cpu_ns'] == sum(u['cpu_ns'] for u in v['vcpu']), v)
+                expect(all(u['cpu'] < 4 and u['state'] == 'runnable' for u in v['vcpu']), v)
+            expect(sum(v['cpu_ns'] for v in s['vms']) == sum(c['guest_ns'] for c in cpu))
+            expect(p.call('info')['host']['cpu'][3]['apic_id'] == 3)
+            return {v['name']: v['vcpu'][0]['cpu_ns'] for v in s['vms']}
+
+        before = times()
+        wait_for('time to pass', lambda: times()['one'] > before['one'] + 10**9)
+        now = times()
+        p.call('cpu-shares', vm='one', shares=1000000)
+        wait_for('more time', lambda: times()['one'] > now['one'] + 10**9)
+        expect([vm['cpu_shares'] for vm in p.call('list')['vms']] == [1000, 1000000])
+        seen = p.check('t', TICK % "print(host.cpus, vms[1].vcpus, vms[1].cpu_shares, vms[2].cpu_shares, vms[1].cpu_ns > 0)")
+        expect(seen['prints'] == ['4 8 1000 1000000 true'], seen['prints'])
 
 
 def case_bad_frames():
@@ -213,7 +263,9 @@ def case_bad_arguments():
                              ({'size_pages': 1.5}, 'bad-args'), ({'size_pages': 2**64 - 1}, 'invalid'),
                              ({'max_pages': 2000}, 'invalid'), ({'min_pages': 1001}, 'invalid'),
                              ({'shares': 0}, 'invalid'), ({'kind': 'dos'}, 'bad-args'), ({'paused': 1}, 'bad-args'),
-                             ({'vcpus': 2}, 'invalid'), ({'cmdline': 'x' * 512}, 'bad-args')):
+                             ({'vcpus': 0}, 'invalid'), ({'vcpus': 9}, 'invalid'), ({'vcpus': 2**32 + 1}, 'invalid'),
+                             ({'vcpus': 'two'}, 'bad-args'), ({'cpu_shares': 0}, 'out-of-range'),
+                             ({'cpu_shares': 1000001}, 'invalid'), ({'cmdline': 'x' * 512}, 'bad-args')):
             refused(code, p.call, 'create', **{**good, **change})
         err = refused('refused', p.call, 'create', name='big', kernel='vmlinuz', size_pages=60000, min_pages=60000)
         expect('minimum' in err['reason'], err)
@@ -221,6 +273,10 @@ def case_bad_arguments():
         refused('bad-args', p.call, 'mem-set', vm=1, pages='lots')
         refused('out-of-range', p.call, 'mem-max', vm=1, pages=10**9)
         refused('out-of-range', p.call, 'shares', vm=1, shares=0)
+        for shares in (0, 1000001):
+            err = refused('out-of-range', p.call, 'cpu-shares', vm=1, shares=shares)
+            expect('1000000' in err['reason'], err)
+        refused('bad-args', p.call, 'cpu-shares', vm=1)
         refused('invalid', p.call, 'unpause', vm=1)
         refused('bad-args', p.call, 'console-write', vm=1, data=b'x' * (IO_MAX_BYTES + 1))
         refused('not-permitted', p.call, 'image-delete', name='vmlinuz')

@@ -28,13 +28,14 @@ const struct field host_more_fields[] = {HOST(boot_id), HOST(tsc_hz), HOST(log_o
 const struct field vm_fields[] = {
     VM(size_pages),      VM(max_pages),
     VM(min_pages),       VM(shares),
+    VM(vcpus),           VM(cpu_shares),
     VM(target_pages),    VM(consumed_pages),
     VM(overhead_pages),  VM(balloon_target_pages),
     VM(ballooned_pages), VM(balloon_actual_pages),
     VM(first_touches),   VM(balloon_pops),
     VM(exits),           VM(cpu_ns),
     VM(created_ns),      VM(reboots),
-    VM(vcpus),           VM(console_offset),
+    VM(console_offset),
 };
 const struct field guest_fields[] = {
     GUEST(updated_ns),      GUEST(free_pages),       GUEST(total_pages),
@@ -44,5 +45,5 @@ const struct field guest_fields[] = {
 const size_t host_field_count = COUNT(host_fields);
 const size_t host_more_field_count = COUNT(host_more_fields);
 const size_t vm_field_count = COUNT(vm_fields);
-const size_t vm_list_field_count = 6; /* up to consumed_pages */
+const size_t vm_list_field_count = 8; /* up to consumed_pages */
 const size_t guest_field_count = COUNT(guest_fields);

@@ -13,6 +13,15 @@ const char *name_of_state(uint32_t state)
     return PICK(names, state);
 }
 
+const char *name_of_vcpu_state(uint32_t state)
+{
+    static const char *const names[] = {[TITHE_VCPU_STOPPED] = "stopped",
+                                        [TITHE_VCPU_RUNNABLE] = "runnable",
+                                        [TITHE_VCPU_HALTED] = "halted",
+                                        [TITHE_VCPU_WAIT_MEMORY] = "wait-memory"};
+    return PICK(names, state);
+}
+
 const char *name_of_stop(uint64_t reason)
 {
     static const char *const names[] = {

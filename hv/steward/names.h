@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-const char *name_of_state(uint32_t state);      /* enum tithe_vm_state */
+const char *name_of_state(uint32_t state); /* enum tithe_vm_state */
+const char *name_of_vcpu_state(uint32_t state);
 const char *name_of_stop(uint64_t reason);      /* enum tithe_stop */
 const char *name_of_event(uint32_t kind);       /* enum tithe_event_kind */
 const char *name_of_refusal(uint8_t why);       /* enum tithe_refusal */

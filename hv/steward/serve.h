@@ -83,7 +83,8 @@ struct tithe_mgmt *mgmt_begin(uint32_t op, const struct request *r, bool changes
 bool mgmt_call(struct steward *s, struct tithe_mgmt *m, struct answer *a, const char *thing);
 
 /* Parts of answers. */
-void put_host(struct cborx_writer *w, const char *key, struct steward *s);
+void put_host(struct cborx_writer *w, const char *key, struct steward *s,
+              bool cpus); /* cpus: with each CPU */
 void put_vm(struct cborx_writer *w, const char *key, const struct tithe_vm_snapshot *vm, bool all);
 void put_policy_info(struct cborx_writer *w, const char *key, struct steward *s);
 void put_text_bytes(struct cborx_writer *w, const char *key, const char *text, size_t text_bytes);
@@ -91,7 +92,7 @@ void put_text_bytes(struct cborx_writer *w, const char *key, const char *text, s
 verb_function verb_hello, verb_list, verb_info, verb_snapshot, verb_stats, verb_events, verb_ledger, verb_log,
     verb_shutdown, verb_steward_kill;
 verb_function verb_create, verb_destroy, verb_pause, verb_unpause, verb_mem_set, verb_mem_max, verb_mem_min,
-    verb_shares, verb_console_read, verb_console_write;
+    verb_shares, verb_cpu_shares, verb_console_read, verb_console_write;
 verb_function verb_images, verb_image_create, verb_image_write, verb_image_seal, verb_image_delete;
 verb_function verb_policy_list, verb_policy_info, verb_policy_show, verb_policy_stage, verb_policy_check,
     verb_policy_load, verb_policy_rollback, verb_policy_set;

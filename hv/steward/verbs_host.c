@@ -23,7 +23,22 @@ void put_text_bytes(struct cborx_writer *w, const char *key, const char *text, s
     cborx_put_text(w, key, copy);
 }
 
-void put_host(struct cborx_writer *w, const char *key, struct steward *s)
+static void put_cpus(struct cborx_writer *w, const struct tithe_snapshot *snap)
+{
+    cborx_put_array(w, "cpu");
+    for (uint64_t i = 0; i < snap->cpus && i < TITHE_CPUS_MAX; i++) {
+        const struct tithe_cpu_snapshot *cpu = &snap->cpu[i];
+        cborx_put_map(w, NULL);
+        cborx_put_uint(w, "apic_id", cpu->apic_id);
+        cborx_put_uint(w, "guest_ns", cpu->guest_ns);
+        cborx_put_uint(w, "steward_ns", cpu->steward_ns);
+        cborx_put_uint(w, "idle_ns", cpu->idle_ns);
+        cborx_end(w);
+    }
+    cborx_end(w);
+}
+
+void put_host(struct cborx_writer *w, const char *key, struct steward *s, bool cpus)
 {
     const struct tithe_snapshot *snap = s->machine->snapshot;
     cborx_put_map(w, key);
@@ -34,6 +49,7 @@ void put_host(struct cborx_writer *w, const char *key, struct steward *s)
     put_text_bytes(w, "vendor", snap->vendor, sizeof snap->vendor);
     put_text_bytes(w, "machine", snap->machine, sizeof snap->machine);
     cborx_put_text(w, "policy", s->policies.active != NULL ? s->policies.active->name : "");
+    if (cpus) put_cpus(w, snap);
     cborx_end(w);
 }
 
@@ -43,6 +59,19 @@ static void put_guest(struct cborx_writer *w, const struct tithe_guest_stats *g)
     for (size_t i = 0; i < guest_field_count; i++) {
         uint64_t value = field_value(&guest_fields[i], g);
         if (value != UINT64_MAX) cborx_put_uint(w, guest_fields[i].name, value);
+    }
+    cborx_end(w);
+}
+
+static void put_vcpus(struct cborx_writer *w, const struct tithe_vm_snapshot *vm)
+{
+    cborx_put_array(w, "vcpu");
+    for (uint64_t i = 0; i < vm->vcpus && i < TITHE_VCPUS_MAX; i++) {
+        cborx_put_map(w, NULL);
+        cborx_put_text(w, "state", name_of_vcpu_state(vm->vcpu[i].state));
+        cborx_put_uint(w, "cpu", vm->vcpu[i].cpu);
+        cborx_put_uint(w, "cpu_ns", vm->vcpu[i].cpu_ns);
+        cborx_end(w);
     }
     cborx_end(w);
 }
@@ -60,6 +89,7 @@ void put_vm(struct cborx_writer *w, const char *key, const struct tithe_vm_snaps
         cborx_put_uint(w, "exit_code", vm->exit_code);
     }
     if (all) cborx_put_bool(w, "balloon_driver", vm->balloon_driver != 0);
+    if (all) put_vcpus(w, vm);
     if (all && vm->guest.updated_ns != 0) put_guest(w, &vm->guest);
     cborx_end(w);
 }
@@ -87,15 +117,18 @@ void verb_hello(struct steward *s, const struct request *r, struct answer *a)
     cborx_end(w);
 }
 
-/* VMs with an id above `after`, as many as fit; `more` is the `after` to go on with. */
+/* VMs with an id above `after`, as many as fit; `more` is the `after` to go on with. What there is once is in the first
+ * answer, which may have no room for a VM besides: then `more` is 0. */
 static void put_vms(struct steward *s, const struct request *r, struct answer *a, bool all)
 {
     enum { TAIL_BYTES = 32 }; /* for "more" and the envelope's end */
     const struct tithe_snapshot *snap = s->machine->snapshot;
     uint64_t after, last = 0;
+    const bool first = cborx_get(r->args, "after") == NULL;
     if (!arg_uint_or(r, a, "after", 0, &after)) return;
-    put_host(&a->w, "host", s);
-    if (all && after == 0) put_policy_info(&a->w, "policy", s);
+    put_host(&a->w, "host", s, all && first);
+    if (all && first) put_policy_info(&a->w, "policy", s);
+    if (a->w.failed) return; /* not to be taken for a VM that does not fit */
     a->w.size_bytes -= TAIL_BYTES;
     bool more = false;
     cborx_put_array(&a->w, "vms");

@@ -9,7 +9,8 @@
 #include "serve.h"
 #include "text.h"
 
-#define DEFAULT_SHARES 1000u
+#define DEFAULT_SHARES     1000u
+#define DEFAULT_CPU_SHARES 1000u
 
 static void put_id(struct answer *a, const struct tithe_mgmt *m, uint32_t id, const char *name)
 {
@@ -23,7 +24,7 @@ void verb_info(struct steward *s, const struct request *r, struct answer *a)
     uint32_t id;
     char thing[TITHE_NAME_MAX];
     if (cborx_get(r->args, "vm") == NULL) {
-        put_host(&a->w, "host", s);
+        put_host(&a->w, "host", s, true);
         return;
     }
     if (!arg_vm(s, r, a, &id, thing)) return;
@@ -74,8 +75,14 @@ static bool read_create(const struct request *r, struct answer *a, struct tithe_
               arg_uint_or(r, a, "min_pages", 0, &c->min_pages) &&
               arg_uint_or(r, a, "max_pages", c->size_pages, &c->max_pages) &&
               arg_uint_or(r, a, "shares", DEFAULT_SHARES, &c->shares) &&
+              arg_uint_or(r, a, "cpu_shares", DEFAULT_CPU_SHARES, &c->cpu_shares) &&
               arg_uint_or(r, a, "vcpus", 1, &vcpus) && read_kind(r, a, &c->kind);
     if (!ok) return false;
+    if (c->cpu_shares == 0) { /* which would be the core's default */
+        answer_fail(a, "out-of-range", "cpu_shares", "leave them out for 1000",
+                    "CPU shares lie between 1 and 1000000");
+        return false;
+    }
     c->vcpus = vcpus > UINT32_MAX ? UINT32_MAX : (uint32_t)vcpus;
     return true;
 }
@@ -180,6 +187,11 @@ void verb_mem_min(struct steward *s, const struct request *r, struct answer *a)
 void verb_shares(struct steward *s, const struct request *r, struct answer *a)
 {
     change_number(s, r, a, TITHE_OP_SET_SHARES, "shares");
+}
+
+void verb_cpu_shares(struct steward *s, const struct request *r, struct answer *a)
+{
+    change_number(s, r, a, TITHE_OP_SET_CPU_SHARES, "shares");
 }
 
 /* ---- Console ------------------------------------------------------------ */

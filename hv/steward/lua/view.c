@@ -220,7 +220,7 @@ void view_push_vms(struct script *s)
 
 void view_push_create(lua_State *L, const struct tithe_create *vm)
 {
-    lua_createtable(L, 0, 10);
+    lua_createtable(L, 0, 11);
     set_text(L, "name", vm->name);
     set_text(L, "kernel", vm->kernel);
     set_text(L, "module", vm->module);
@@ -230,6 +230,7 @@ void view_push_create(lua_State *L, const struct tithe_create *vm)
     set_integer(L, "min_pages", vm->min_pages);
     set_integer(L, "shares", vm->shares);
     set_integer(L, "vcpus", vm->vcpus);
+    set_integer(L, "cpu_shares", vm->cpu_shares);
 }
 
 void view_push_event(lua_State *L, const char *kind, const struct tithe_event *e)

@@ -21,6 +21,7 @@
 
 struct sim_options {
     uint32_t vms;
+    uint64_t cpus;
     uint64_t pages;
     uint64_t seed;
     uint64_t tick_ms;   /* simulated time of a tick */

@@ -198,7 +198,8 @@ static int64_t do_op(struct tithe_mgmt *m)
     case TITHE_OP_SET_TARGET:
     case TITHE_OP_SET_MAX:
     case TITHE_OP_SET_MIN:
-    case TITHE_OP_SET_SHARES: return sim_vm_op(sim, m);
+    case TITHE_OP_SET_SHARES:
+    case TITHE_OP_SET_CPU_SHARES: return sim_vm_op(sim, m);
     case TITHE_OP_LEDGER: return ledger(m);
     case TITHE_OP_STATS: return stats(m);
     case TITHE_OP_SHUTDOWN: return shut_down(m);

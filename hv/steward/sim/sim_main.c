@@ -18,12 +18,14 @@
 #define EXIT_CRASHED 1
 
 static const char usage[] =
-    "usage: steward --sim [vms=N] [pages=N] [seed=N] [tick-ms=N] [step-ms=N] [ticks=N] [policies=DIR]\n"
+    "usage: steward --sim [vms=N] [cpus=N] [pages=N] [seed=N] [tick-ms=N] [step-ms=N] [ticks=N] "
+    "[policies=DIR]\n"
     "                     [test=0|1] [budget-ms=N] [restarts=N]\n"
     "\n"
     "Serves the management protocol on standard input and output for a simulated machine.\n"
     "\n"
     "  vms=N         VMs at the start (4), half as large again in all as the machine\n"
+    "  cpus=N        CPUs of the machine (1)\n"
     "  pages=N       memory of the machine in pages of 4096 bytes (65536)\n"
     "  seed=N        of the guests' behaviour (1)\n"
     "  tick-ms=N     simulated time between two ticks of the policy (1000)\n"
@@ -54,6 +56,7 @@ static bool number_option(const char *argument, const char *name, uint64_t low, 
 static struct sim_options read_options(int argc, char **argv)
 {
     struct sim_options o = {.vms = 4,
+                            .cpus = 1,
                             .pages = 65536,
                             .seed = 1,
                             .tick_ms = 1000,
@@ -69,6 +72,7 @@ static struct sim_options read_options(int argc, char **argv)
             exit(0);
         }
         if (number_option(a, "vms", 0, TITHE_VMS_MAX, &vms) ||
+            number_option(a, "cpus", 1, TITHE_CPUS_MAX, &o.cpus) ||
             number_option(a, "pages", 4096, MAX_PAGES, &o.pages) ||
             number_option(a, "seed", 0, UINT64_MAX, &o.seed) ||
             number_option(a, "tick-ms", 1, 3600000, &o.tick_ms) ||
@@ -110,7 +114,7 @@ static void add_vms(struct sim *sim)
         c->size_pages = c->max_pages = sim->options.pages * 3 / 2 / sim->options.vms;
         c->min_pages = c->size_pages / 8;
         c->shares = 1000 * (1 + i % 3);
-        c->vcpus = 1;
+        c->vcpus = 1 + i % 3;
         if (sim_vm_op(sim, &m) < 0) fprintf(stderr, "steward: VM %s: %s\n", c->name, m.reason);
     }
 }
@@ -128,7 +132,8 @@ static void start_machine(struct sim *sim)
     s->reserve_pages = s->total_pages / 100;
     s->core_pages = s->total_pages / 64;
     sim_account(sim);
-    s->cpus = 1;
+    s->cpus = sim->options.cpus;
+    for (uint32_t i = 0; i < s->cpus; i++) s->cpu[i].apic_id = i;
     s->test_mode = sim->options.test_mode;
     s->tick_ns = sim->options.tick_ms * NS_PER_MS;
     text_copy(s->vendor, sizeof s->vendor, "sim");

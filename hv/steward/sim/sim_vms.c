@@ -15,6 +15,7 @@
     16384.0 /* pages per second, as the published driver of the paper's authors at its best */
 #define SIZE_MAX_PAGES  (1ull << 28)
 #define SHARES_MAX      1000000u
+#define CPU_SHARES      1000u /* of a VM that was given none */
 #define STATS_PERIOD_NS NS_PER_S
 
 uint32_t sim_find(const struct sim *sim, uint32_t id)
@@ -95,10 +96,53 @@ static void live(struct sim *sim, uint32_t i, double seconds)
         vm->first_touches += more;
     }
     if (vm->consumed_pages > room) vm->consumed_pages = room;
-    vm->cpu_ns += (uint64_t)(seconds * (double)NS_PER_S / (double)sim->snap.vm_count);
     vm->exits += 1000;
     if (sim->snap.now_ns - vm->guest.updated_ns >= STATS_PERIOD_NS) tell_stats(sim, i);
     sim_account(sim);
+}
+
+/* ---- CPUs --------------------------------------------------------------- */
+
+/* Guests are busy all the time; of each CPU they get so much, by shares, and the steward of the first one so much. */
+#define GUESTS_PERCENT  75u
+#define STEWARD_PERCENT 1u
+
+/* vCPU `v` of the VM in place `vm` always runs on the same CPU. */
+static uint32_t home(const struct sim *sim, uint32_t vm, uint64_t v)
+{
+    return (uint32_t)((vm + v) % sim->snap.cpus);
+}
+
+static void share_cpus(struct sim *sim, uint64_t step_ns)
+{
+    struct tithe_snapshot *s = &sim->snap;
+    double weights[TITHE_CPUS_MAX] = {0};
+    uint64_t used[TITHE_CPUS_MAX] = {0};
+    for (uint32_t i = 0; i < s->vm_count; i++) {
+        const struct tithe_vm_snapshot *vm = &s->vm[i];
+        for (uint64_t v = 0; v < vm->vcpus && vm->state == TITHE_VM_RUNNING; v++)
+            weights[home(sim, i, v)] += (double)vm->cpu_shares / (double)vm->vcpus;
+    }
+    for (uint32_t i = 0; i < s->vm_count; i++) {
+        struct tithe_vm_snapshot *vm = &s->vm[i];
+        for (uint64_t v = 0; v < vm->vcpus && vm->state == TITHE_VM_RUNNING; v++) {
+            const uint32_t cpu = home(sim, i, v);
+            const double part = (double)vm->cpu_shares / (double)vm->vcpus / weights[cpu];
+            const uint64_t ns = (uint64_t)(part * (double)(step_ns * GUESTS_PERCENT / 100));
+            vm->vcpu[v].cpu_ns += ns;
+            vm->vcpu[v].cpu = cpu;
+            vm->cpu_ns += ns;
+            used[cpu] += ns;
+        }
+    }
+    for (uint64_t i = 0; i < s->cpus; i++) {
+        const uint64_t steward_ns = i == 0 ? step_ns * STEWARD_PERCENT / 100 : 0;
+        const uint64_t idle_ns = step_ns - used[i] - steward_ns;
+        s->cpu[i].guest_ns += used[i];
+        s->cpu[i].steward_ns += steward_ns;
+        s->cpu[i].idle_ns += idle_ns;
+        s->idle_ns += idle_ns;
+    }
 }
 
 void sim_pass(struct sim *sim, uint64_t to_ns)
@@ -108,6 +152,7 @@ void sim_pass(struct sim *sim, uint64_t to_ns)
         sim->snap.now_ns += step_ns;
         sim->snap.wall_ns += step_ns;
         for (uint32_t i = 0; i < sim->snap.vm_count; i++) live(sim, i, (double)step_ns / (double)NS_PER_S);
+        share_cpus(sim, step_ns);
     }
 }
 
@@ -138,9 +183,14 @@ static int64_t check_create(struct sim *sim, struct tithe_mgmt *m)
         return -TITHE_ENOENT;
     }
     if (c->size_pages == 0 || c->size_pages > SIZE_MAX_PAGES || c->max_pages > c->size_pages ||
-        c->min_pages > c->max_pages || c->shares == 0 || c->shares > SHARES_MAX || c->vcpus != 1) {
-        sim_why(m, "0 < size, min <= max <= size, shares from 1 to %u and one vCPU are the rules",
+        c->min_pages > c->max_pages || c->shares == 0 || c->shares > SHARES_MAX ||
+        c->cpu_shares > SHARES_MAX) {
+        sim_why(m, "0 < size, min <= max <= size, shares and CPU shares from 1 to %u are the rules",
                 SHARES_MAX);
+        return -TITHE_EINVAL;
+    }
+    if (c->vcpus == 0 || c->vcpus > TITHE_VCPUS_MAX) {
+        sim_why(m, "%u vCPUs: a VM has 1 to %u", c->vcpus, TITHE_VCPUS_MAX);
         return -TITHE_EINVAL;
     }
     uint64_t promised = c->min_pages + c->size_pages / 512 + 64;
@@ -175,10 +225,12 @@ static int64_t create(struct sim *sim, struct tithe_mgmt *m)
     vm->max_pages = c->max_pages;
     vm->min_pages = c->min_pages;
     vm->shares = c->shares;
+    vm->cpu_shares = c->cpu_shares != 0 ? c->cpu_shares : CPU_SHARES;
     vm->overhead_pages = c->size_pages / 512 + 64;
     vm->balloon_driver = 1;
     vm->created_ns = sim->snap.now_ns;
-    vm->vcpus = 1;
+    vm->vcpus = c->vcpus;
+    for (uint64_t v = 0; v < vm->vcpus; v++) vm->vcpu[v].state = TITHE_VCPU_RUNNABLE;
     sim_retarget(sim, i, c->max_pages);
     think(sim, i);
     char hello[96];
@@ -236,13 +288,14 @@ static int64_t set_bound(struct sim *sim, struct tithe_mgmt *m, uint32_t i)
               : m->op == TITHE_OP_SET_MIN ? value <= vm->max_pages
                                           : value >= 1 && value <= SHARES_MAX;
     if (!ok) {
-        sim_why(m, "min <= max <= size (%llu pages), shares from 1 to %u are the rules",
+        sim_why(m, "min <= max <= size (%llu pages), shares and CPU shares from 1 to %u are the rules",
                 (unsigned long long)vm->size_pages, SHARES_MAX);
         return -TITHE_ERANGE;
     }
-    uint64_t *field = m->op == TITHE_OP_SET_MAX   ? &vm->max_pages
-                      : m->op == TITHE_OP_SET_MIN ? &vm->min_pages
-                                                  : &vm->shares;
+    uint64_t *field = m->op == TITHE_OP_SET_MAX          ? &vm->max_pages
+                      : m->op == TITHE_OP_SET_MIN        ? &vm->min_pages
+                      : m->op == TITHE_OP_SET_CPU_SHARES ? &vm->cpu_shares
+                                                         : &vm->shares;
     *field = value;
     if (vm->target_pages > vm->max_pages) sim_retarget(sim, i, vm->max_pages);
     if (vm->target_pages < vm->min_pages) sim_retarget(sim, i, vm->min_pages);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A local APIC, xAPIC and x2APIC (SDM 3A 11). Pure model: no privileged code, no clock of its own.
+ * A local APIC, xAPIC and x2APIC (SDM 3A 11). Pure model: no privileged code, no clock of its own. Every call, and every look at
+ * another vCPU's, is under the VM's device lock; only `tpr` is also written without it, by the CPU that runs its vCPU (CR8).
  */
 #ifndef TITHE_DEV_LAPIC_H
 #define TITHE_DEV_LAPIC_H
@@ -71,7 +72,7 @@ bool lapic_enabled(const struct lapic *l);
 uint32_t lapic_ppr(const struct lapic *l);
 /* The interrupt of a local vector table entry, if it is not masked. */
 void lapic_local(struct lapic *l, enum lapic_lvt entry);
-/* Between the files of this model: an error for ESR; the timer after its registers changed. */
+/* Between the files of this model: an error for ESR; a message as ICR says it; the timer after its registers changed. */
 void lapic_error(struct lapic *l, uint32_t bit);
 void lapic_send(struct lapic *l, uint64_t icr, bool x2apic);
 void lapic_timer_arm(struct lapic *l, uint64_t now_ns);

@@ -32,7 +32,8 @@ enum {
 #define VERSION              (0x14u | (LAPIC_LVTS - 1u) << 16)
 #define LVT_MASKED           (1u << 16)
 #define SVR_ENABLE           (1u << 8)
-#define ICR_BITS             0xCCFFFu /* without delivery status */
+#define ICR_BITS             0xCCFFFu   /* without delivery status */
+#define ICR_SELF             (1u << 18) /* destination shorthand */
 #define ESR_ILLEGAL_REGISTER (1u << 7)
 
 /* Bits of each local vector table entry that can be written (SDM 3A figure 11-8). */
@@ -145,10 +146,10 @@ bool lapic_write(struct lapic *l, uint32_t offset, bool x2apic, uint64_t value, 
     case REG_TIMER_DIVIDE: lapic_timer_divide(l, (uint32_t)value, now_ns); break;
     case REG_SELF_IPI:
         if (x2apic) {
-            lapic_accept(l, (uint8_t)value, false);
-            break;
+            lapic_send(l, ICR_SELF | value, true);
+        } else {
+            lapic_error(l, ESR_ILLEGAL_REGISTER);
         }
-        lapic_error(l, ESR_ILLEGAL_REGISTER);
         break;
     case REG_ID: /* fixed; read-only registers ignore writes */
     case REG_VERSION:

@@ -33,10 +33,16 @@ bool lapic_deadline_mode(const struct lapic *l)
     return mode(l) == MODE_DEADLINE;
 }
 
+/* Another CPU may have started the count, with a clock a little ahead of ours. */
+static uint64_t running_ns(const struct lapic *l, uint64_t now_ns)
+{
+    return now_ns > l->timer_start_ns ? now_ns - l->timer_start_ns : 0;
+}
+
 uint32_t lapic_timer_count(const struct lapic *l, uint64_t now_ns)
 {
     if (l->timer_initial == 0 || lapic_deadline_mode(l)) return 0;
-    const uint64_t elapsed = (now_ns - l->timer_start_ns) >> divide_shift(l);
+    const uint64_t elapsed = running_ns(l, now_ns) >> divide_shift(l);
     if (mode(l) == MODE_PERIODIC) return l->timer_initial - (uint32_t)(elapsed % l->timer_initial);
     return elapsed < l->timer_initial ? l->timer_initial - (uint32_t)elapsed : 0;
 }
@@ -49,8 +55,8 @@ void lapic_timer_arm(struct lapic *l, uint64_t now_ns)
     const uint64_t period = period_ns(l);
     if (mode(l) == MODE_PERIODIC) {
         const uint64_t step = period < PERIOD_MIN_NS ? PERIOD_MIN_NS : period;
-        l->timer_deadline_ns = l->timer_start_ns + ((now_ns - l->timer_start_ns) / step + 1) * step;
-    } else if (now_ns - l->timer_start_ns < period) {
+        l->timer_deadline_ns = l->timer_start_ns + (running_ns(l, now_ns) / step + 1) * step;
+    } else if (running_ns(l, now_ns) < period) {
         l->timer_deadline_ns = l->timer_start_ns + period;
     }
 }

@@ -38,7 +38,8 @@ static bool periodic(const struct pit_channel *c)
 static uint64_t elapsed(const struct pit_channel *c, uint64_t now_ns)
 {
     if (!c->running) return c->held_ticks;
-    return c->held_ticks + ns_to_ticks(now_ns - c->start_ns);
+    /* Another CPU may have started it, with a clock a little ahead of ours. */
+    return c->held_ticks + (now_ns > c->start_ns ? ns_to_ticks(now_ns - c->start_ns) : 0);
 }
 
 static bool output(const struct pit_channel *c, uint64_t now_ns)

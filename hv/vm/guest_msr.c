@@ -55,7 +55,31 @@ void guest_msr_reset(struct vcpu *v)
     v->msrs.mtrr_default = MTRR_ENABLE | MTRR_WRITE_BACK; /* as firmware would leave them */
 }
 
-/* ---- time ---- */
+void guest_msr_init(struct vcpu *v)
+{
+    v->msrs.kvmclock = 0;
+}
+
+/* ---- local APIC: under the device lock, for other vCPUs send it messages and its timer may fire on another CPU ---- */
+
+static bool is_apic(uint32_t msr)
+{
+    return (msr >= MSR_X2APIC && msr <= MSR_X2APIC_LAST) || msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE;
+}
+
+static bool read_apic(struct vcpu *v, uint32_t msr, uint64_t *value)
+{
+    struct lock *lock = &v->vm->platform.lock;
+    bool good = true;
+    lock_acquire(lock);
+    switch (msr) {
+    case MSR_TSC_DEADLINE: *value = v->lapic.tsc_deadline; break;
+    case MSR_APIC_BASE: *value = v->lapic.base_msr; break;
+    default: good = lapic_read(&v->lapic, (msr - MSR_X2APIC) << 4, true, value, time_now_ns()); break;
+    }
+    lock_release(lock);
+    return good;
+}
 
 static void write_deadline(struct vcpu *v, uint64_t value)
 {
@@ -68,42 +92,33 @@ static void write_deadline(struct vcpu *v, uint64_t value)
     lapic_write_tsc_deadline(&v->lapic, value, deadline_ns);
 }
 
+static bool write_apic(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    struct lock *lock = &v->vm->platform.lock;
+    bool good = true;
+    lock_acquire(lock);
+    switch (msr) {
+    case MSR_TSC_DEADLINE: write_deadline(v, value); break;
+    case MSR_APIC_BASE: good = lapic_write_base(&v->lapic, value); break;
+    default: good = lapic_write(&v->lapic, (msr - MSR_X2APIC) << 4, true, value, time_now_ns()); break;
+    }
+    lock_release(lock);
+    return good;
+}
+
+/* ---- time ---- */
+
+/* Of this vCPU alone, and the adjustment says by how much it is out of step with the others (SDM 3B 17.17.3). */
 static void move_tsc(struct vcpu *v, uint64_t by)
 {
+    struct lock *lock = &v->vm->platform.lock;
     v->msrs.tsc_adjust += by;
     v->tsc_offset += by;
     vendor->set_tsc_offset(v, v->tsc_offset);
     kvmclock_update(v);
+    lock_acquire(lock);
     if (v->lapic.tsc_deadline != 0) write_deadline(v, v->lapic.tsc_deadline);
-}
-
-/* ---- local APIC ---- */
-
-static bool read_x2apic(struct vcpu *v, uint32_t msr, uint64_t *value)
-{
-    struct lock *lock = &v->vm->platform.lock;
-    lock_acquire(lock);
-    const bool good = lapic_read(&v->lapic, (msr - MSR_X2APIC) << 4, true, value, time_now_ns());
     lock_release(lock);
-    return good;
-}
-
-static bool write_x2apic(struct vcpu *v, uint32_t msr, uint64_t value)
-{
-    struct lock *lock = &v->vm->platform.lock;
-    lock_acquire(lock);
-    const bool good = lapic_write(&v->lapic, (msr - MSR_X2APIC) << 4, true, value, time_now_ns());
-    lock_release(lock);
-    return good;
-}
-
-static bool write_apic_base(struct vcpu *v, uint64_t value)
-{
-    struct lock *lock = &v->vm->platform.lock;
-    lock_acquire(lock);
-    const bool good = lapic_write_base(&v->lapic, value);
-    lock_release(lock);
-    return good;
 }
 
 /* ---- EFER and memory types ---- */
@@ -179,14 +194,12 @@ static bool write_ignored(const struct vcpu *v, uint32_t msr)
 
 bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
 {
-    if (msr >= MSR_X2APIC && msr <= MSR_X2APIC_LAST) return read_x2apic(v, msr, value);
+    if (is_apic(msr)) return read_apic(v, msr, value);
     if (msr >= MSR_MTRR_FIRST && msr <= MSR_MTRR_LAST) {
         *value = v->msrs.mtrr[msr - MSR_MTRR_FIRST];
         return true;
     }
     switch (msr) {
-    case MSR_TSC_DEADLINE: *value = v->lapic.tsc_deadline; break;
-    case MSR_APIC_BASE: *value = v->lapic.base_msr; break;
     case MSR_EFER: *value = vendor->get_sys(v, SYS_EFER); break;
     case MSR_TSC_ADJUST: *value = v->msrs.tsc_adjust; break;
     case MSR_KVM_SYSTEM_TIME_NEW: *value = v->msrs.kvmclock; break;
@@ -203,11 +216,9 @@ bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value)
 
 bool guest_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
 {
-    if (msr >= MSR_X2APIC && msr <= MSR_X2APIC_LAST) return write_x2apic(v, msr, value);
+    if (is_apic(msr)) return write_apic(v, msr, value);
     if (msr >= MSR_MTRR_FIRST && msr <= MSR_MTRR_LAST) return write_mtrr(v, msr - MSR_MTRR_FIRST, value);
     switch (msr) {
-    case MSR_TSC_DEADLINE: write_deadline(v, value); return true;
-    case MSR_APIC_BASE: return write_apic_base(v, value);
     case MSR_EFER: return write_efer(v, value);
     case MSR_TSC: move_tsc(v, value - (rdtsc() + v->tsc_offset)); return true;
     case MSR_TSC_ADJUST: move_tsc(v, value - v->msrs.tsc_adjust); return true;

@@ -17,11 +17,14 @@ struct guest_msrs {
     uint64_t mtrr_default;
     uint64_t mtrr[2 * GUEST_MTRR_RANGES]; /* base and mask of each */
     uint64_t kvmclock;                    /* address and enable bit as written */
+    uint32_t kvmclock_version;            /* of what is there; even */
 };
 
-/* After power-on or INIT; the kvmclock page is forgotten. */
+/* After power-on. */
 void guest_msr_reset(struct vcpu *v);
-/* False: #GP. Takes the device lock where an access reaches the LAPIC. */
+/* After INIT: the TSC and what describes memory stay (SDM 3A table 9-1); the kvmclock page is forgotten. */
+void guest_msr_init(struct vcpu *v);
+/* False: #GP. By the vCPU itself; takes the device lock where an access reaches the LAPIC. */
 MUST_CHECK bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *value);
 MUST_CHECK bool guest_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value);
 

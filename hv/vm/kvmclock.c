@@ -34,11 +34,16 @@ static uint64_t unwritten_tsc(const struct vcpu *v)
     return rdtsc() + v->tsc_offset - v->msrs.tsc_adjust;
 }
 
+/* Linux reads the page of one vCPU on all of them, so it is odd while it changes. */
 static bool write_time(struct vcpu *v, gpa_t gpa)
 {
-    struct pvclock_time t = {.version = 2, .tsc_timestamp = v->msrs.tsc_adjust, .flags = FLAG_STABLE};
+    struct pvclock_time t = {.tsc_timestamp = v->msrs.tsc_adjust, .flags = FLAG_STABLE};
     pvclock_scale(tsc_hz(), &t.tsc_to_system_mul, &t.tsc_shift);
-    return vm_write(v->vm, gpa, &t, sizeof t);
+    t.version = v->msrs.kvmclock_version + 1;
+    if (!vm_write(v->vm, gpa, &t.version, sizeof t.version) || !vm_write(v->vm, gpa, &t, sizeof t))
+        return false;
+    t.version = v->msrs.kvmclock_version += 2;
+    return vm_write(v->vm, gpa, &t.version, sizeof t.version);
 }
 
 bool kvmclock_enable(struct vcpu *v, uint64_t value)

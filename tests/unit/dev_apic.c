@@ -181,19 +181,6 @@ static void destinations(void **state)
     end(1, 0x40);
 }
 
-static void lowest_priority_goes_to_the_idlest(void **state)
-{
-    (void)state;
-    apics_on();
-    apic_set(0, TPR, 0x20);
-    platform_deliver(&dm.platform, LAPIC_BROADCAST, false, LAPIC_LOWEST, 0x40, false);
-    assert_int_equal(lapic_pending(&dm.lapic[0]), -1);
-    end(1, 0x40);
-    apic_set(1, SVR, 0xFF);
-    platform_deliver(&dm.platform, LAPIC_BROADCAST, false, LAPIC_LOWEST, 0x40, false);
-    end(0, 0x40);
-}
-
 static void ipis(void **state)
 {
     (void)state;
@@ -354,7 +341,6 @@ const struct CMUnitTest apic_tests[] = {
     TEST(the_eoi_register_ends_as_well),
     TEST(ioapic_registers),
     TEST(destinations),
-    TEST(lowest_priority_goes_to_the_idlest),
     TEST(ipis),
     TEST(errors),
     TEST(modes_change_as_the_manual_draws_them),

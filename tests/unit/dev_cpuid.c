@@ -170,6 +170,34 @@ static void topology_has_one_core_per_vcpu(void **state)
     assert_int_equal(ask(4, 0)[EAX], 0);
 }
 
+/* As Linux 6.1 and others take an APIC id apart: one package, every vCPU a core of its own, on both makers' ways. */
+static void ids_fit_the_topology_for_every_count(void **state)
+{
+    (void)state;
+    for (uint32_t vcpus = 1; vcpus <= VCPUS_MAX; vcpus++) {
+        for (uint32_t id = 0; id < vcpus; id++) {
+            dev_vcpu.index = id;
+            make(false, vcpus, 7, 2000000000);
+            assert_int_equal(ask(1, 0)[EBX] >> 24, id);
+            assert_int_equal(ask(1, 0)[EDX] >> 28 & 1, vcpus > 1);
+            assert_true((ask(1, 0)[EBX] >> 16 & 0xFF) >= vcpus);
+            assert_true((ask(4, 0)[EAX] >> 26) + 1 >= vcpus); /* cores */
+            assert_int_equal(ask(4, 0)[EAX] >> 26, (ask(1, 0)[EBX] >> 16 & 0xFF) - 1);
+            assert_int_equal(ask(0xB, 0)[EDX], id);
+            assert_int_equal(ask(0xB, 0)[EAX], 0); /* no bits number threads */
+            assert_int_equal(ask(0xB, 1)[EDX] >> ask(0xB, 1)[EAX], 0);
+            assert_int_equal(ask(0xB, 1)[EBX], vcpus);
+            assert_true(1u << ask(0xB, 1)[EAX] < 2 * vcpus);
+            make(true, vcpus, 7, 2000000000);
+            assert_int_equal(ask(1, 0)[EBX] >> 24, id);
+            assert_int_equal((ask(0x80000008, 0)[ECX] & 0xFF) + 1, vcpus);
+            assert_int_equal(id >> (ask(0x80000008, 0)[ECX] >> 12 & 15), 0);
+            assert_int_equal(ask(0x80000001, 0)[ECX] >> 1 & 1, vcpus > 1);
+        }
+    }
+    dev_vcpu.index = 0;
+}
+
 static void the_ratio_is_near(void **state)
 {
     (void)state;
@@ -205,6 +233,7 @@ const struct CMUnitTest cpuid_tests[] = {
     VM_TEST(xsave_sizes_follow_xcr0),
     VM_TEST(osxsave_mirrors_cr4),
     VM_TEST(topology_has_one_core_per_vcpu),
+    VM_TEST(ids_fit_the_topology_for_every_count),
     VM_TEST(the_ratio_is_near),
     VM_TEST(leaf_15_is_as_linux_computes_it),
 };

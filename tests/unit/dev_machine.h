@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A guest's platform without a guest: memory is an array, two vCPUs are two LAPICs, and what devices ask of the
+ * A guest's platform without a guest: memory is an array, vCPUs are LAPICs, and what devices ask of the
  * core is written down.
  */
 #ifndef TITHE_TESTS_DEV_MACHINE_H
@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #define RAM_BYTES (4 * MIB)
-#define VCPUS     2u
+#define VCPUS     8u
 #define GFNS_MAX  65536u
 
 struct dev_machine {
@@ -54,10 +54,11 @@ void apics_on(void);
 void ioapic_set(unsigned pin, uint64_t entry);
 uint64_t ioapic_get(unsigned pin);
 
-extern const struct CMUnitTest uart_tests[], apic_tests[], timer_tests[], legacy_tests[], ports_tests[],
-    virtio_tests[], balloon_tests[], acpi_tests[], cpuid_tests[], msr_tests[];
-extern const size_t uart_test_count, apic_test_count, timer_test_count, legacy_test_count, ports_test_count,
-    virtio_test_count, balloon_test_count, acpi_test_count, cpuid_test_count, msr_test_count;
+extern const struct CMUnitTest uart_tests[], apic_tests[], ipi_tests[], timer_tests[], legacy_tests[],
+    ports_tests[], virtio_tests[], balloon_tests[], acpi_tests[], cpuid_tests[], msr_tests[];
+extern const size_t uart_test_count, apic_test_count, ipi_test_count, timer_test_count, legacy_test_count,
+    ports_test_count, virtio_test_count, balloon_test_count, acpi_test_count, cpuid_test_count,
+    msr_test_count;
 
 #define TEST(f) cmocka_unit_test_setup(f, dev_machine_setup)
 

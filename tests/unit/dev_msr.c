@@ -209,6 +209,29 @@ static void kvmclock_is_written_and_stopped(void **state)
     assert_int_equal(t.version, 0); /* not written any more */
 }
 
+static void init_keeps_time_and_memory_types_and_forgets_the_clocks_page(void **state)
+{
+    (void)state;
+    struct pvclock_time t;
+    assert_true(wr(0x3B, 1000));
+    assert_true(wr(0x20E, 0xC0000000));
+    assert_true(wr(MSR_KVM_SYSTEM_TIME_NEW, 0x2000 | 1));
+    get(0x2000, &t, sizeof t);
+    const uint32_t version = t.version;
+    guest_msr_init(&dev_vcpu);
+    assert_int_equal(rd(0x3B), 1000);
+    assert_int_equal(rd(0x20E), 0xC0000000);
+    assert_int_equal(rd(0x2FF), 0x806);
+    assert_int_equal(rd(MSR_KVM_SYSTEM_TIME_NEW), 0);
+    assert_true(wr(0x3B, 0));
+    get(0x2000, &t, sizeof t);
+    assert_int_equal(t.tsc_timestamp, 1000);
+    assert_true(wr(MSR_KVM_SYSTEM_TIME_NEW, 0x2000 | 1));
+    get(0x2000, &t, sizeof t);
+    assert_int_equal(t.tsc_timestamp, 0);
+    assert_int_equal(t.version, version + 2); /* who reads just now reads again */
+}
+
 static void the_wall_clock_is_the_guests_start(void **state)
 {
     (void)state;
@@ -233,6 +256,7 @@ const struct CMUnitTest msr_tests[] = {
     VM_TEST(writing_the_tsc_moves_everything_with_it),
     VM_TEST(the_clock_is_exact),
     VM_TEST(kvmclock_is_written_and_stopped),
+    VM_TEST(init_keeps_time_and_memory_types_and_forgets_the_clocks_page),
     VM_TEST(the_wall_clock_is_the_guests_start),
 };
 const size_t msr_test_count = ARRAY_LEN(msr_tests);

@@ -62,6 +62,27 @@ static void divisors(void **state)
     }
 }
 
+static void a_clock_that_is_a_little_behind_does_no_harm(void **state)
+{
+    (void)state;
+    static const uint32_t modes[] = {0, PERIODIC};
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        dev_machine_reset();
+        apic_timer(VECTOR | modes[i], 0xB, 100000);
+        dm.now_ns = START_NS - 10;
+        assert_int_equal(apic_get(0, COUNT), 100000);
+        apic_set(0, LVT, VECTOR | modes[i] | MASKED);
+        apic_set(0, LVT, VECTOR | modes[i]);
+        assert_int_equal(l->timer_deadline_ns, START_NS + 100000);
+    }
+    out8(0x43, 0x34);
+    out8(0x40, 0);
+    out8(0x40, 0x10);
+    dm.now_ns -= 10;
+    out8(0x43, 0);
+    assert_int_equal(in8(0x40) | in8(0x40) << 8, 0x1000);
+}
+
 static void changing_the_divisor_keeps_the_count(void **state)
 {
     (void)state;
@@ -278,6 +299,7 @@ static void the_refresh_bit_toggles(void **state)
 const struct CMUnitTest timer_tests[] = {
     TEST(one_shot),
     TEST(divisors),
+    TEST(a_clock_that_is_a_little_behind_does_no_harm),
     TEST(changing_the_divisor_keeps_the_count),
     TEST(periodic),
     TEST(short_periods_do_not_flood),

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "virt/live.h"
 
+#include "lib/log.h"
+#include "vm/vm.h"
 #include "x86/cpu.h"
 #include "x86/msr.h"
+#include "x86/percpu.h"
 
 /* RDTSCP (CPUID 80000001h EDX bit 27) or RDPID (7 ECX bit 22): there is a TSC_AUX. */
 static bool has_tsc_aux(void)
@@ -17,6 +20,19 @@ static bool has_tsc_aux(void)
 void live_reset(struct live_state *s)
 {
     *s = (struct live_state){.dr6 = 0xFFFF0FF0u};
+}
+
+void live_check(const struct vcpu *v)
+{
+#ifdef TITHE_DEBUG
+    for (uint32_t i = 0; i < percpu_count(); i++) {
+        if (i != this_cpu()->index && percpu_of(i)->live_vcpu == v)
+            panic("vCPU %s/%u is wanted on CPU %u while CPU %u holds it", v->vm->name, v->index,
+                  this_cpu()->index, i);
+    }
+#else
+    (void)v;
+#endif
 }
 
 void live_save_common(struct live_state *s)

@@ -8,6 +8,8 @@
 
 #include "tithe/types.h"
 
+struct vcpu;
+
 struct live_state {
     uint64_t dr[4];
     uint64_t tsc_aux;
@@ -17,6 +19,9 @@ struct live_state {
 
 /* State after reset. */
 void live_reset(struct live_state *s);
+
+/* Debug builds: panics when another CPU still holds registers of this vCPU. */
+void live_check(const struct vcpu *v);
 
 /* What both vendors leave in the CPU: DR0-3, TSC_AUX. */
 void live_save_common(struct live_state *s);

@@ -21,7 +21,8 @@ struct vendor {
     /* Is it there and usable? NULL: yes. Else a sentence that names what is missing and the mend,
      * e.g. "VT-x is locked off by firmware (IA32_FEATURE_CONTROL): enable it in the firmware's set-up". */
     const char *(*probe)(void);
-    /* Switches this CPU's virtualisation on; once per CPU. NULL, or why not. */
+    /* Switches this CPU's virtualisation on; once per CPU, on it, one after the other. NULL, or why not: it can
+     * do less than the one that probed, for instance. */
     const char *(*cpu_start)(void);
     void (*cpu_stop)(void);
 
@@ -37,14 +38,16 @@ struct vendor {
     /* Enters the guest once, returns at its next exit with v->regs and v->exit filled. Called and returns
      * with host interrupts off; a host interrupt ends the run and has been dispatched through the host's IDT
      * when it returns. Guest GPRs, CR2, DR0-3/6 belong to the guest while in it; the FPU is whatever is
-     * loaded (the caller switches it: x86/fpu.h). If v->tlb_seen differs from v->vm->tlb_generation, or the
-     * vCPU last ran on another CPU, stale translations are flushed first. */
+     * loaded (the caller switches it: x86/fpu.h). Goes through the gate of mem/tlb.h (v->tlb is even when it returns,
+     * whatever happened): stale translations are flushed before the guest runs. */
     void (*run)(struct vcpu *v);
     /* This CPU lets go of the vCPU it ran last. Between runs some guest registers stay in the CPU (SYSCALL
      * MSRs, debug registers, CR2) and the host's descriptor-table limits are not its own. To be called before
      * ring 3 is entered, and before that vCPU runs on another CPU. Cheap when there is nothing to let go of;
      * run undoes it by itself. */
     void (*park)(void);
+
+    /* All that follows, for a vCPU that runs: only on its own CPU. */
 
     /* Event injection; at most one event at a time. can_inject: IF set, no blocking, and no event is waiting
      * already. External interrupts only when can_inject; exceptions at any time between runs (after an

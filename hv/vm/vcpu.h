@@ -141,7 +141,6 @@ struct vcpu {
     uint32_t requests;      /* enum vcpu_request */
     uint8_t sipi_vector;
     struct timer timer; /* for lapic.timer_deadline_ns; set under the device lock */
-    uint64_t tlb_seen;  /* vm->tlb_generation at the last entry */
     uint64_t exits[EXIT_KINDS];
 };
 

@@ -6,6 +6,7 @@
 #define TITHE_VM_VM_H
 
 #include "dev/platform.h"
+#include "lib/cpu_index.h"
 #include "mem/p2m.h"
 #include "tithe/abi.h"
 #include "vm/guest_cpuid.h"
@@ -20,7 +21,8 @@ struct vm {
     enum tithe_vm_state state;
     char name[TITHE_NAME_MAX];
     struct p2m p2m;
-    uint64_t tlb_generation; /* grows with every flush of the map */
+    uint64_t tlb_generation; /* grows with every flush of the map; from 1 */
+    uint64_t flushed[CPUS_MAX]; /* VT-x: the generation that each CPU has flushed for; 0: it never has */
     struct tithe_create config;
     uint64_t max_pages, min_pages, shares, target_pages;
     bool held;

@@ -17,6 +17,7 @@
 #define CPUID_SVM        0x8000000Au
 #define SVM_NESTED_PAGES (1u << 0)
 #define SVM_NRIP         (1u << 3)
+#define SVM_FLUSH_ASID   (1u << 6)
 
 struct svm_caps svm_caps;
 static struct svm_cpu cpus[CPUS_MAX];
@@ -32,27 +33,37 @@ static bool disabled(void)
     return rdmsr_safe(MSR_VM_CR, &vm_cr) && (vm_cr & VM_CR_SVMDIS);
 }
 
-const char *svm_probe(void)
+static const char *find_caps(struct svm_caps *c)
 {
     struct cpuid svm = cpuid(CPUID_SVM, 0);
 
     if (disabled())
         return "AMD-V is switched off by firmware (VM_CR.SVMDIS): enable SVM in the firmware's set-up";
     if (!(svm.edx & SVM_NESTED_PAGES)) return "this CPU's AMD-V lacks nested paging: a newer one is needed";
-    svm_caps.asids = svm.ebx;
-    svm_caps.nrip = (svm.edx & SVM_NRIP) != 0;
-    return svm_caps.asids < 2 ? "this CPU's AMD-V has no address space identifiers" : NULL;
+    c->asids = svm.ebx;
+    c->nrip = (svm.edx & SVM_NRIP) != 0;
+    c->flush_by_asid = (svm.edx & SVM_FLUSH_ASID) != 0;
+    return c->asids < 2 ? "this CPU's AMD-V has no address space identifiers" : NULL;
+}
+
+const char *svm_probe(void)
+{
+    return find_caps(&svm_caps);
 }
 
 const char *svm_cpu_start(void)
 {
     struct svm_cpu *cpu = svm_this_cpu();
+    struct svm_caps mine;
+    const char *why = find_caps(&mine);
 
-    if (disabled())
-        return "AMD-V is switched off by firmware on this CPU: enable SVM in the firmware's set-up";
-    mfn_t first = frame_alloc_run(2, 1);
-    if (first == MFN_NONE || !svm_maps_create())
-        return "no memory for AMD-V's host state and permission maps";
+    if (why != NULL) return why;
+    if (mine.asids < svm_caps.asids || mine.nrip < svm_caps.nrip ||
+        mine.flush_by_asid < svm_caps.flush_by_asid)
+        return "this CPU's AMD-V can do less than the boot CPU's: give all CPUs the same firmware settings "
+               "and microcode";
+    mfn_t first = svm_maps_create() ? frame_alloc_run(2, 1) : MFN_NONE;
+    if (first == MFN_NONE) return "no memory for AMD-V's host state and permission maps";
     cpu->host_save = first << PAGE_SHIFT;
     cpu->host_vmcb = (first + 1) << PAGE_SHIFT;
     cpu->next_asid = 1;

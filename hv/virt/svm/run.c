@@ -117,10 +117,6 @@ void svm_run(struct vcpu *v)
     }
     /* From here on VMRUN is certain: a new ASID may owe a flush that only VMRUN does. */
     if (this_cpu()->live_vcpu != v) svm_make_current(v);
-    if (v->tlb_seen != v->vm->tlb_generation) {
-        v->tlb_seen = v->vm->tlb_generation;
-        svm_new_asid(h);
-    }
     if (v->window_wanted) open_window(c);
     uint8_t tpr = (uint8_t)(v->lapic.tpr >> 4);
     c->v_tpr = tpr;
@@ -129,7 +125,15 @@ void svm_run(struct vcpu *v)
     c->rip = v->regs.rip;
     c->rflags = v->regs.rflags;
 
+    /* Nothing that can fail is between these. A kick that comes from here on waits, with interrupts off and then the global interrupt
+     * flag clear, and ends the guest's turn right after VMRUN (APM 2 15.13.1, 15.17). */
+    uint64_t generation = tlb_enter(&v->tlb, &v->vm->tlb_generation);
+    if (v->tlb.seen != generation) {
+        svm_flush(h);
+        tlb_entered(&v->tlb, generation);
+    }
     svm_enter(v->regs.gpr, h->vmcb_hpa, h->host_vmcb);
+    tlb_left(&v->tlb);
 
     c->tlb_control = TLB_CONTROL_NOTHING;
     c->event_inj = 0;
@@ -137,7 +141,8 @@ void svm_run(struct vcpu *v)
     v->regs.gpr[RSP] = c->rsp;
     v->regs.rip = c->rip;
     v->regs.rflags = c->rflags;
-    if (c->v_tpr != tpr) { /* MOV to CR8 */
+    if (c->v_tpr !=
+        tpr) { /* MOV to CR8. Others only read it, to choose among vCPUs: one aligned word needs no lock */
         v->lapic.tpr = (c->v_tpr & 15u) << 4;
         v->irq_check = true;
     }

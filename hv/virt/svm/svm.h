@@ -32,9 +32,11 @@ struct svm_cpu {
 };
 struct svm_cpu *svm_this_cpu(void);
 
+/* Of the boot CPU; one that can do less is refused. */
 struct svm_caps {
     uint32_t asids; /* 0 (the host's) to asids - 1 */
     bool nrip;
+    bool flush_by_asid;
 };
 extern struct svm_caps svm_caps;
 
@@ -52,8 +54,8 @@ void svm_reset_flat(struct vcpu *v, uint32_t entry);
 void svm_reset_sipi(struct vcpu *v, uint8_t vector);
 void svm_make_current(struct vcpu *v);
 void svm_park(void);
-/* A fresh ASID: nothing in the TLB carries it. That is how translations are flushed. */
-void svm_new_asid(struct svm_vcpu *h);
+/* This CPU's TLB forgets all of the vCPU's translations at the VMRUN that must follow. */
+void svm_flush(struct svm_vcpu *h);
 /* The next new ASID on this CPU begins a new generation, with a flush. */
 void svm_renew_asids(void);
 

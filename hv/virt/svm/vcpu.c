@@ -29,7 +29,15 @@ void svm_park(void)
     cpu->live_vcpu = NULL;
 }
 
-void svm_new_asid(struct svm_vcpu *h)
+/* TLBs tag translations with nothing but the ASID (APM 2 15.16), so each vCPU has its own and flushes for itself. ASIDs of a CPU
+ * are given out once per generation; one of another CPU or generation is not used again: what its vCPU has
+ * invalidated elsewhere since, with INVLPG or by loading CR3, may still be here under it. */
+static bool asid_usable(const struct svm_vcpu *h)
+{
+    return h->asid_cpu == this_cpu()->index && h->asid_generation == svm_this_cpu()->asid_generation;
+}
+
+static void new_asid(struct svm_vcpu *h)
 {
     struct svm_cpu *cpu = svm_this_cpu();
     if (cpu->next_asid >= svm_caps.asids) {
@@ -43,6 +51,14 @@ void svm_new_asid(struct svm_vcpu *h)
     h->asid_cpu = this_cpu()->index;
 }
 
+void svm_flush(struct svm_vcpu *h)
+{
+    if (svm_caps.flush_by_asid && asid_usable(h))
+        h->vmcb->tlb_control = TLB_CONTROL_ASID; /* APM 2 15.16.1 */
+    else
+        new_asid(h);
+}
+
 void svm_renew_asids(void)
 {
     svm_this_cpu()->next_asid = svm_caps.asids;
@@ -54,9 +70,10 @@ void svm_make_current(struct vcpu *v)
     struct svm_vcpu *h = v->hw;
 
     svm_park();
+    live_check(v);
     /* What VMLOAD takes from the host after each exit: FS, GS, TR, LDTR, SYSCALL and SYSENTER MSRs. */
     __asm__ volatile("vmsave %%rax" : : "a"(cpu->host_vmcb) : "memory");
-    if (h->asid_cpu != this_cpu()->index || h->asid_generation != cpu->asid_generation) svm_new_asid(h);
+    if (!asid_usable(h)) v->tlb.seen = 0;
     live_load_common(&h->live);
     h->host_vmcb = cpu->host_vmcb;
     this_cpu()->live_vcpu = v;
@@ -94,6 +111,7 @@ void svm_vcpu_destroy(struct vcpu *v)
 {
     struct svm_vcpu *h = v->hw;
     if (this_cpu()->live_vcpu == v) svm_park();
+    live_check(v);
     frame_free(h->vmcb_hpa >> PAGE_SHIFT);
     frame_free(virt_to_hpa(h) >> PAGE_SHIFT);
     v->hw = NULL;
@@ -115,7 +133,7 @@ static void reset_common(struct vcpu *v)
     v->regs.rflags = RFLAGS_RESET;
     v->clear_shadow = false;
     v->window_wanted = false;
-    v->tlb_seen = v->vm->tlb_generation - 1;
+    v->tlb.seen = 0;
     h->event = 0;
     h->nmi_waiting = false;
     h->deliver = false;

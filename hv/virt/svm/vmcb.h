@@ -91,6 +91,7 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM 2 appendix B");
 
 #define TLB_CONTROL_NOTHING 0u
 #define TLB_CONTROL_ALL     1u
+#define TLB_CONTROL_ASID    3u
 
 #define V_IRQ     1u
 #define V_PRIO    15u

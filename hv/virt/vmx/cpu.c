@@ -5,6 +5,7 @@
 #include "virt/vmx/vmx.h"
 
 #include "lib/log.h"
+#include "lib/string.h"
 #include "mem/direct.h"
 #include "mem/frame.h"
 #include "x86/cpu.h"
@@ -33,9 +34,7 @@
 #define EPT_INVEPT_CONTEXT (1ull << 25)
 
 #define PIN_WANTED (PIN_EXT_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI)
-/* The longest a guest runs without the core looking at host interrupts. On a real CPU these end its turn by themselves;
- * Bochs 2.7 holds them back while the guest's IF is clear. */
-#define TIMER_MS   4u
+#define TIMER_US   200u /* vmx_reload_timer */
 #define CPU_WANTED                                                                                           \
     (CPU_TSC_OFFSET | CPU_HLT | CPU_MWAIT | CPU_RDPMC | CPU_CR8_LOAD | CPU_CR8_STORE | CPU_IO |              \
      CPU_MSR_BITMAP | CPU_MONITOR | CPU_SECONDARY)
@@ -87,8 +86,7 @@ static const char *find_caps(struct vmx_caps *c)
         return "this CPU's VT-x does not record IA32_EFER.LMA on exits";
     c->ept_vpid = ept;
     if ((c->pin & PIN_PREEMPTION_TIMER) && (c->exit & EXIT_SAVE_TIMER)) {
-        uint64_t ticks = (tsc_hz() / 1000 * TIMER_MS) >> (rdmsr(MSR_VMX_MISC) & 31);
-        c->timer = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+        c->timer = (tsc_hz() / 1000000 * TIMER_US) >> (rdmsr(MSR_VMX_MISC) & 31);
     } else {
         c->pin &= ~PIN_PREEMPTION_TIMER;
         c->exit &= ~EXIT_SAVE_TIMER;
@@ -120,6 +118,12 @@ const char *vmx_cpu_start(void)
     if (!(feature & FEATURE_LOCKED)) wrmsr(MSR_FEATURE_CONTROL, feature | FEATURE_VMX | FEATURE_LOCKED);
     if (!(rdmsr(MSR_FEATURE_CONTROL) & FEATURE_VMX))
         return "VT-x is locked off by firmware on this CPU: enable it in the firmware's set-up";
+    struct vmx_caps mine = {0};
+    const char *why = find_caps(&mine);
+    if (why != NULL) return why;
+    if (memcmp(&mine, &vmx_caps, sizeof(mine)) != 0)
+        return "this CPU's VT-x is not like the boot CPU's: give all CPUs the same firmware settings and "
+               "microcode";
 
     mfn_t region = frame_alloc(FRAME_CORE, FRAME_OWNER_CORE, 0);
     if (region == MFN_NONE) return "no memory for the VMXON region";

@@ -14,9 +14,10 @@ void vmx_set_controls(struct vmx_vcpu *h, uint32_t set, uint32_t clear)
     h->cpu_controls = controls;
 }
 
-void vmx_reload_timer(void)
+void vmx_reload_timer(const struct vcpu *v)
 {
-    if (vmx_caps.timer != 0) vmwrite(PREEMPTION_TIMER, vmx_caps.timer);
+    if (vmx_caps.timer == 0) return;
+    vmwrite(PREEMPTION_TIMER, v->regs.rflags & RFLAGS_IF ? vmx_caps.timer * 20 : vmx_caps.timer);
 }
 
 bool vmx_can_inject(struct vcpu *v)

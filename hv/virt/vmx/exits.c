@@ -142,7 +142,7 @@ void vmx_exit_other(struct vcpu *v, uint32_t reason)
     case REASON_TRIPLE_FAULT: e->kind = EXIT_TRIPLE_FAULT; break;
     case REASON_NMI_WINDOW: vmx_set_controls(v->hw, 0, CPU_NMI_WINDOW); break;
     case REASON_PREEMPTION_TIMER:
-        vmx_reload_timer();
+        vmx_reload_timer(v);
         __asm__ volatile("sti; nop; cli" : : : "memory"); /* whatever has been held back */
         e->kind = EXIT_INTERRUPT;
         break;

@@ -19,7 +19,7 @@ uint64_t vmx_cr4_guest(void)
 
 void vmx_forget_translations(struct vcpu *v)
 {
-    v->tlb_seen = v->vm->tlb_generation - 1;
+    v->tlb.seen = 0;
 }
 
 /* ---- control registers: what the guest sees = its own bits of the real register + the shadow of the rest

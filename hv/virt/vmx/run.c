@@ -24,13 +24,31 @@ static const char *instruction_error(uint32_t number)
     }
 }
 
-static void flush(void)
+#define CONTEXT 1ul /* type of INVEPT and INVVPID: single-context */
+
+#define VPID_INVVPID         (1ull << 32) /* IA32_VMX_EPT_VPID_CAP */
+#define VPID_INVVPID_CONTEXT (1ull << 41)
+
+/* With EPT the TLB holds guest-physical mappings, tagged with the EPT pointer, and combined ones, tagged with that and
+ * the VPID (SDM 3C 29.4.1). INVEPT drops both kinds for the EPT pointer, whatever the VPID (29.4.3.1): once per VM, CPU and
+ * generation. A new VM has flushed nowhere yet, so what a dead one left under the same root frame goes, too.
+ * INVVPID drops what is combined for this vCPU only, and is all that its own changes of paging or of the CPU need. */
+static void flush(struct vcpu *v, uint64_t generation)
 {
-    /* Single-context: all that was derived from this EPT pointer, for every VPID (SDM 3C 29.4.3.1). */
+    uint64_t *flushed = &v->vm->flushed[this_cpu()->index];
+    const uint64_t can = VPID_INVVPID | VPID_INVVPID_CONTEXT;
     struct {
-        uint64_t eptp, zero;
-    } which = {vmread(EPT_POINTER), 0};
-    __asm__ volatile("invept %0, %1" : : "m"(which), "r"(1ul) : "cc", "memory");
+        uint64_t first, zero;
+    } which = {0, 0};
+
+    if (*flushed != generation || (v->tlb.seen == 0 && (vmx_caps.ept_vpid & can) != can)) {
+        which.first = vmread(EPT_POINTER);
+        __asm__ volatile("invept %0, %1" : : "m"(which), "r"(CONTEXT) : "cc", "memory");
+        *flushed = generation;
+    } else if (v->tlb.seen == 0) {
+        which.first = vmread(VPID);
+        __asm__ volatile("invvpid %0, %1" : : "m"(which), "r"(CONTEXT) : "cc", "memory");
+    }
 }
 
 /* What the emulation of an instruction changes besides its result. */
@@ -86,7 +104,7 @@ static void exit(struct vcpu *v, uint32_t reason)
     case REASON_EPT_VIOLATION: fault_exit(v); return;
     case REASON_EXT_INTERRUPT:
         e->kind = EXIT_INTERRUPT;
-        vmx_reload_timer();
+        vmx_reload_timer(v);
         irq_dispatch((uint8_t)vmread(EXIT_EVENT));
         return;
     case REASON_INTERRUPT_WINDOW:
@@ -104,10 +122,6 @@ void vmx_run(struct vcpu *v)
     struct vmx_vcpu *h = v->hw;
 
     if (this_cpu()->live_vcpu != v) vmx_make_current(v);
-    if (v->tlb_seen != v->vm->tlb_generation) {
-        v->tlb_seen = v->vm->tlb_generation;
-        flush();
-    }
     if (v->clear_shadow) finish_instruction(v);
     if (h->deliver && !vmx_deliver(v)) {
         v->exit.kind = EXIT_TRIPLE_FAULT;
@@ -118,7 +132,15 @@ void vmx_run(struct vcpu *v)
     if (v->regs.gpr[RSP] != h->rsp) vmwrite(GUEST_RSP, v->regs.gpr[RSP]);
     if (v->regs.rflags != h->rflags) vmwrite(GUEST_RFLAGS, v->regs.rflags);
 
+    /* Nothing that can fail is between these. A kick that comes from here on waits, with interrupts off, and ends the guest's
+     * turn right after the entry (SDM 3C 26.2). */
+    uint64_t generation = tlb_enter(&v->tlb, &v->vm->tlb_generation);
+    if (v->tlb.seen != generation) {
+        flush(v, generation);
+        tlb_entered(&v->tlb, generation);
+    }
     uint32_t error = vmx_enter(v->regs.gpr);
+    tlb_left(&v->tlb);
     if (error != 0) {
         v->exit.kind = EXIT_BAD_STATE;
         v->exit.why = instruction_error(error);

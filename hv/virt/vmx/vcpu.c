@@ -85,7 +85,9 @@ static void write_host_state(struct vmx_vcpu *h)
 
     __asm__ volatile("sgdt %0" : "=m"(gdt));
     __asm__ volatile("sidt %0" : "=m"(idtr));
+    vmwrite(HOST_CR0, read_cr0());
     vmwrite(HOST_CR3, read_cr3());
+    vmwrite(HOST_CR4, read_cr4());
     vmwrite(HOST_GS_BASE, (uint64_t)cpu);
     vmwrite(HOST_TR_BASE, (uint64_t)&cpu->tss);
     vmwrite(HOST_GDT_BASE, gdt.base);
@@ -145,11 +147,17 @@ void vmx_make_current(struct vcpu *v)
 
     if (cpu->live_vcpu == v) return;
     vmx_park();
+    live_check(v);
     __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(h->vmcs) : "memory");
     if (failed)
         panic("VMPTRLD of 0x%lx failed: the VMCS of %s/%u is damaged", h->vmcs, v->vm->name, v->index);
     cpu->live_vcpu = v;
-    if (h->host_cpu != cpu->index) write_host_state(h);
+    if (h->host_cpu != cpu->index) {
+        write_host_state(h);
+        /* From when it was here before, or from an earlier owner of its VPID. What it has invalidated elsewhere
+         * since, with INVLPG or by loading CR3, may still be here. */
+        vmx_forget_translations(v);
+    }
     live_load(&h->live);
 }
 
@@ -182,8 +190,6 @@ static void write_constants(struct vmx_vcpu *h, struct vm *vm, uint16_t vpid)
     vmwrite(CR0_MASK, ~CR0_GUEST);
     vmwrite(CR4_MASK, ~vmx_cr4_guest());
 
-    vmwrite(HOST_CR0, read_cr0());
-    vmwrite(HOST_CR4, read_cr4());
     vmwrite(HOST_EFER, rdmsr(MSR_EFER));
     vmwrite(HOST_PAT, rdmsr(MSR_PAT));
     vmwrite(HOST_CS_SEL, SEL_CORE_CS);
@@ -218,6 +224,7 @@ bool vmx_vcpu_create(struct vcpu *v)
     v->hw = h;
     vmclear(h->vmcs);
     vmx_make_current(v);
+    /* Unique among live vCPUs. A later vCPU that gets it flushes it where it comes first: see make_current. */
     write_constants(h, v->vm, (uint16_t)(v->vm->slot * VCPUS_MAX + v->index + 1));
     vmx_reset_flat(v, 0);
     return true;
@@ -227,6 +234,7 @@ void vmx_vcpu_destroy(struct vcpu *v)
 {
     struct vmx_vcpu *h = v->hw;
     if (this_cpu()->live_vcpu == v) vmx_park();
+    live_check(v);
     frame_free(h->vmcs >> PAGE_SHIFT);
     frame_free(virt_to_hpa(h) >> PAGE_SHIFT);
     v->hw = NULL;
@@ -275,7 +283,7 @@ static void reset_common(struct vcpu *v)
     vmwrite(GUEST_BLOCKING, 0);
     vmwrite(GUEST_ACTIVITY, ACTIVITY_ACTIVE);
     vmwrite(GUEST_PENDING_DEBUG, 0);
-    vmx_reload_timer();
+    vmx_reload_timer(v);
     vmx_set_controls(h, 0, CPU_INTERRUPT_WINDOW | CPU_NMI_WINDOW);
     vmx_forget_translations(v);
 }

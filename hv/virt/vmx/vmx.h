@@ -22,15 +22,16 @@ struct vmx_vcpu {
     struct live_state live;
 };
 
-/* What the CPU can do, found once by the first cpu_start; all CPUs are taken to be alike. */
+/* What the boot CPU can do. A VMCS made for it runs on all: a CPU that is not alike is refused. */
 struct vmx_caps {
     uint32_t pin, cpu, cpu2, exit, entry; /* controls as used, adjusted to what must be 1 (SDM 3D A.2-A.5) */
-    uint64_t cr0_must, cr4_must;          /* bits that must be 1 in VMX operation */
-    uint64_t cr4_may;                     /* CR4 bits that may be 1 */
-    uint64_t ept_vpid;                    /* IA32_VMX_EPT_VPID_CAP */
     uint32_t revision;
-    uint32_t timer; /* ticks of the preemption timer; 0: there is none */
+    uint64_t cr0_must, cr4_must; /* bits that must be 1 in VMX operation */
+    uint64_t cr4_may;            /* CR4 bits that may be 1 */
+    uint64_t ept_vpid;           /* IA32_VMX_EPT_VPID_CAP */
+    uint64_t timer;              /* ticks of the preemption timer; 0: there is none */
 };
+_Static_assert(sizeof(struct vmx_caps) == 64, "no padding: compared as bytes");
 extern struct vmx_caps vmx_caps;
 
 const char *vmx_probe(void);
@@ -50,7 +51,7 @@ void vmx_park(void);
 /* CR4 bits that guests may change without an exit. */
 uint64_t vmx_cr4_guest(void);
 hpa_t vmx_msr_bitmap(void);
-/* What TLBs hold of this vCPU's guest-virtual addresses goes before its next entry. */
+/* What this CPU's TLB holds of the vCPU's guest-virtual addresses goes before its next entry. */
 void vmx_forget_translations(struct vcpu *v);
 
 void vmx_run(struct vcpu *v);
@@ -67,8 +68,10 @@ void vmx_inject_nmi(struct vcpu *v);
 bool vmx_deliver(struct vcpu *v);
 /* An exit cut the delivery of an event short: it is delivered again at the next entry. */
 void vmx_keep_event(struct vcpu *v, uint32_t idt_event);
-/* The guest has its whole time before the preemption timer again. */
-void vmx_reload_timer(void);
+/* How long the guest may run without the core looking at host interrupts. On a real CPU these end its turn by themselves. Bochs 2.7
+ * holds them back in a guest that was entered with IF clear, until it sets IF; CPUs that wait for it to leave
+ * should not wait long. */
+void vmx_reload_timer(const struct vcpu *v);
 void vmx_set_controls(struct vmx_vcpu *h, uint32_t set, uint32_t clear);
 
 uint64_t vmx_get_sys(struct vcpu *v, enum sysreg reg);

@@ -4,6 +4,7 @@
  */
 #include "vm/main.h"
 
+#include "drv/disk.h"
 #include "lib/log.h"
 #include "mem/direct.h"
 #include "mem/frame.h"
@@ -49,6 +50,7 @@ _Noreturn void core_main(const struct boot_info *boot)
     need("the boot module", image_init(hpa_to_virt(boot->module), boot->module_bytes));
     set_reserve();
     run_init();
+    disk_init();
     if (!policy_store_init() || !snapshot_init(boot->machine)) {
         unfit("memory", "too little: give the machine 64 MiB or more");
     }

@@ -4,6 +4,7 @@
  */
 #include "vm/mgmt.h"
 
+#include "drv/disk.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "steward/core/policy_store.h"
@@ -107,6 +108,11 @@ static int op_stats(struct tithe_mgmt *m)
     return stats_get(&m->u.stat) ? 0 : TITHE_ENOENT;
 }
 
+static int op_disk_next(struct tithe_mgmt *m)
+{
+    return disk_describe(&m->u.disk) ? 0 : TITHE_ENOENT;
+}
+
 static int op_policy_info(struct tithe_mgmt *m)
 {
     policy_info(&m->u.policy);
@@ -176,6 +182,7 @@ static const struct operation operations[] = {
     [TITHE_OP_STATS] = {op_stats, false},
     [TITHE_OP_SHUTDOWN] = {op_shutdown, true},
     [TITHE_OP_FILE_NEXT] = {op_file_next, false},
+    [TITHE_OP_DISK_NEXT] = {op_disk_next, false},
 };
 
 /* ---- exactly once ---- */

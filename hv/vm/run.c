@@ -2,6 +2,7 @@
 #include "vm/run.h"
 
 #include "boot/boot_info.h"
+#include "drv/disk.h"
 #include "lib/log.h"
 #include "mem/frame.h"
 #include "steward/core/steward.h"
@@ -150,7 +151,7 @@ static void poll_devices(struct vm *vm)
 /* Lets everything whose time has come happen, and returns when to look next. */
 static uint64_t run_timers(uint64_t now_ns)
 {
-    uint64_t next = steward_poll(now_ns);
+    uint64_t next = earlier(steward_poll(now_ns), disk_poll(now_ns));
     for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
         struct vm *vm = vm_at(place);
         if (vm == NULL || vm->state != TITHE_VM_RUNNING) {

@@ -5,6 +5,7 @@
 #include "host_env.h"
 
 #include "boot/boot_info.h"
+#include "drv/disk.h"
 #include "lib/log.h"
 #include "mem/direct.h"
 #include "mem/frame.h"
@@ -67,6 +68,12 @@ struct vm *vm_at(size_t place)
 {
     (void)place;
     return NULL;
+}
+
+bool disk_describe(struct tithe_disk *disk)
+{
+    (void)disk;
+    return false;
 }
 
 bool stats_get(struct tithe_stat *stat)

@@ -32,6 +32,8 @@
 #define TITHE_PLAN_MAX         512u  /* actions in one plan */
 #define TITHE_IO_MAX           4096u /* bytes moved by one chunked request */
 
+#define TITHE_DISK_PARTITIONS_MAX 16u /* shown of one disk */
+
 /* File descriptors of the steward. 0 and 1 carry raw bytes of the management line (frames, COBS between zero
  * bytes); a write to 1 is put on the line whole, never torn by a log line. A write to 2 becomes log lines
  * prefixed "steward: ". read(0) never blocks: it returns 0 when nothing has arrived; TITHE_SYS_WAIT is what
@@ -279,6 +281,7 @@ enum tithe_op {
     /* image: index in; name and bytes of a file of the module archive out; -ENOENT past the last */
     TITHE_OP_FILE_NEXT,
     TITHE_OP_SET_CPU_SHARES, /* set: value = CPU shares, 1..1000000 */
+    TITHE_OP_DISK_NEXT,      /* disk: index in; the rest out; -ENOENT past the last */
 };
 
 #define TITHE_AUTO UINT64_MAX
@@ -380,6 +383,34 @@ struct tithe_stat {
     uint64_t value;
 };
 
+/* Sectors are of 512 bytes. */
+struct tithe_partition {
+    uint64_t first_sector;
+    uint64_t sectors;
+    uint8_t type[16]; /* GUID, in the byte order it has on the disk (UEFI 2.10, 5.3.3) */
+    char name[40];
+    uint32_t number; /* its place in the table, from 1 */
+    uint32_t swap;   /* 1: of Tithe's own type, for swap */
+};
+
+struct tithe_disk {
+    uint32_t index;
+    uint32_t partition_count;
+    char name[16]; /* where it is, e.g. "ata0-master" */
+    char model[48];
+    char table[TITHE_REASON_MAX]; /* what kind of partition table it has, or what is wrong with it */
+    uint64_t sectors;
+    uint64_t dma_limit_pages; /* frames from here on are out of its reach */
+    uint64_t reads;           /* requests that went well; they and the rest ever growing */
+    uint64_t writes;
+    uint64_t flushes;
+    uint64_t read_sectors;
+    uint64_t written_sectors;
+    uint64_t retries;                                            /* tries that failed and were repeated */
+    uint64_t errors;                                             /* requests that failed for good */
+    struct tithe_partition partition[TITHE_DISK_PARTITIONS_MAX]; /* partition_count of them */
+};
+
 struct tithe_mgmt {
     uint32_t op;
     uint32_t vm; /* where the operation is about one */
@@ -403,6 +434,7 @@ struct tithe_mgmt {
         struct tithe_image image;
         struct tithe_policy_info policy;
         struct tithe_stat stat;
+        struct tithe_disk disk;
     } u;
 };
 

@@ -38,6 +38,10 @@ struct boot_info {
     hpa_t xsdt;
 };
 
+/* The highest page of RAM below `below` and the first MiB's reserved part, not 0; 0: there is none. The core leaves this
+ * memory alone, but for the first instructions of other CPUs. */
+hpa_t boot_low_page(hpa_t below);
+
 /* ---- the command line: words, some of them key=value ---- */
 
 /* Finds the last word `name` or `name=value` in the boot command line. False: not there. Otherwise the value,

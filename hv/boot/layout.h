@@ -8,19 +8,31 @@
 #define CORE_BASE   0xffffffff80000000
 #define DIRECT_BASE 0xffff800000000000
 
-/* The boot CPU's stacks, each above a page that is not mapped. */
+/* Stacks of CPUs other than the first; see boot_stacks. Under the same entry of the top table as the image. */
+#define STACKS_BASE 0xffffffffc0000000
+
+/* A CPU's stacks, each above a page that is not mapped. */
 #define STACK_BYTES     32768
 #define IST_STACK_BYTES 8192
 #define IST_STACKS      4
 
-#ifndef __ASSEMBLER__
+#ifdef __ASSEMBLER__
+
+#define PHYS(symbol) (symbol - CORE_BASE)
+
+/* Selectors in the table that CPUs start with. */
+#define EARLY_CS32      0x10
+#define EARLY_DS32      0x18
+#define EARLY_GDT_LIMIT 31
+
+#else
 
 #include "tithe/types.h"
 
 /* Bounds of the image's parts, from the linker; all but the ends on page boundaries. */
 extern char image_start[], text_start[], text_end[], rodata_start[], rodata_end[], data_start[], image_end[];
 
-/* One guard page, then the stack; then guard page and stack for each IST. */
+/* The boot CPU's: one guard page, then the stack; then guard page and stack for each IST. */
 extern char boot_stacks[];
 #define BOOT_STACKS_BYTES (PAGE_BYTES + STACK_BYTES + IST_STACKS * (PAGE_BYTES + IST_STACK_BYTES))
 

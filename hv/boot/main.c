@@ -22,7 +22,7 @@
 #include "x86/trap.h"
 #include "x86/user.h"
 
-static struct percpu boot_cpu __attribute__((aligned(256))); /* the TSS in it must not cross a page */
+static struct percpu boot_cpu __attribute__((aligned(256)));
 
 const void *boot_data(uint64_t hpa, uint64_t bytes)
 {
@@ -42,7 +42,7 @@ static void log_cpu(void)
     }
     const char *name = brand;
     while (*name == ' ') name++;
-    log_line("tithe: CPU: %s; %u of them, one is used; VT-x %s, AMD-V %s", name, acpi_info.cpu_count,
+    log_line("tithe: CPU: %s; %u of them; VT-x %s, AMD-V %s", name, acpi_info.cpu_count,
              cpuid(1, 0).ecx & 1u << 5 ? "yes" : "no", cpuid(0x80000001, 0).ecx & 1u << 2 ? "yes" : "no");
 }
 
@@ -78,6 +78,7 @@ void boot_start(bool multiboot2, uint32_t info)
 {
     idt_init();
     percpu_init(&boot_cpu, 0, boot_stacks);
+    percpu_add(&boot_cpu);
     percpu_load(&boot_cpu);
     serial_init();
     read_loader(multiboot2, info);

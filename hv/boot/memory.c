@@ -10,8 +10,10 @@
 #include "x86/host_map.h"
 #include "x86/leave.h"
 
-/* SMP trampolines, and what old firmware believes to own. */
+/* First instructions of other CPUs, and what old firmware believes to own. */
 #define LOW_MEMORY  (1 * MIB)
+/* Above are the video memory and firmware; start-up vectors A0-BF are reserved (SDM 3A 11.6.1). */
+#define LOW_RAM     (640 * KIB)
 /* A core that can run one small guest and a steward. */
 #define SPARE_BYTES (24 * MIB)
 /* Larger machines would need their frame table above 4 GiB. */
@@ -53,6 +55,15 @@ static bool inside_ram(hpa_t start, hpa_t end)
         if (m->type == BOOT_MEM_RAM && m->start <= start && end <= m->end && end <= RAM_LIMIT) return true;
     }
     return false;
+}
+
+hpa_t boot_low_page(hpa_t below)
+{
+    for (hpa_t page = (below < LOW_RAM ? below : LOW_RAM) - PAGE_BYTES; page > 0; page -= PAGE_BYTES)
+        if (inside_ram(page, page + PAGE_BYTES) &&
+            (page + PAGE_BYTES <= boot_info.module || page >= boot_info.module + boot_info.module_bytes))
+            return page;
+    return 0;
 }
 
 /* Highest room for `bytes` that the early tables reach, 0 if there is none. */

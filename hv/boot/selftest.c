@@ -271,6 +271,7 @@ static _Noreturn void panic_test(const char *how)
         /* Overflow of the stack, into its guard page: only an interrupt stack survives that. */
         __asm__ volatile("lea boot_stacks + 4096 + 64, %rsp\n 1: push %rax\n jmp 1b");
     }
+    if (strcmp(how, "smp") == 0) selftest_smp_panic();
     panic("a test");
 }
 
@@ -281,6 +282,10 @@ void selftest(void)
     if (boot_option("panic-test", how, sizeof how)) panic_test(how);
     if (!boot_option("self-test", how, sizeof how)) return;
     if (strcmp(how, "echo") == 0) echo();
+    if (strcmp(how, "smp") == 0) {
+        selftest_smp();
+        CHECK(selftest_kicks() == 0);
+    }
     test_tables();
     test_timer();
     test_ring3();

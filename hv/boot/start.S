@@ -5,8 +5,6 @@
  */
 #include "boot/layout.h"
 
-#define PHYS(symbol) (symbol - CORE_BASE)
-
 #define MB2_MAGIC        0xe85250d6
 #define MB2_LOADED_MAGIC 0x36d76289
 #define MB2_ARCH_I386    0
@@ -95,6 +93,13 @@ multiboot2_start:
     mov %eax, PHYS(early_pml4) + 256 * 8
     movl $(PHYS(early_image_pdpt) + PTE_PRESENT + PTE_WRITE), PHYS(early_pml4) + 511 * 8
 
+    mov $PHYS(boot_long), %edi
+    jmp long_mode
+
+/* 32-bit code, paging off: goes on in 64-bit mode at the physical address in EDI, as the image sees it, on the early
+ * tables. EBX and ESI stay. Other CPUs come by here, too (x86/smp_entry.S). */
+    .globl long_mode
+long_mode:
     mov $PHYS(early_pml4), %eax
     mov %eax, %cr3
     mov $0x20, %eax /* PAE */
@@ -110,14 +115,17 @@ multiboot2_start:
     ljmp $0x08, $PHYS(1f)
 
     .code64
-1:  movabs $2f, %rax
-    jmp *%rax
-2:  xor %eax, %eax
+1:  xor %eax, %eax
     mov %eax, %ds
     mov %eax, %es
     mov %eax, %ss
     mov %eax, %fs
     mov %eax, %gs
+    mov %edi, %edi
+    add $CORE_BASE, %rdi
+    jmp *%rdi
+
+boot_long:
     mov $(boot_stacks + 4096 + STACK_BYTES), %rsp
     xor %ebp, %ebp
     xor %edi, %edi
@@ -147,10 +155,11 @@ no_long_mode:
 no_long_mode_text:
     .asciz "tithe: this CPU has no 64-bit mode with NX; Tithe cannot run on it\r\n"
     .balign 8
-early_gdt:
-    .quad 0, 0x00af9b000000ffff
+    .globl early_gdt
+early_gdt: /* 64-bit code; 32-bit code and data */
+    .quad 0, 0x00af9b000000ffff, 0x00cf9b000000ffff, 0x00cf93000000ffff
 early_gdtr:
-    .word 15
+    .word EARLY_GDT_LIMIT
     .long PHYS(early_gdt)
 
     .bss

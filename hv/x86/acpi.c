@@ -111,10 +111,16 @@ static const struct header *find_table(const struct boot_info *boot, const char 
     return NULL;
 }
 
-static void add_cpu(uint32_t apic_id, uint32_t flags)
+/* Firmware may list a CPU in both formats (ACPI 5.2.12.12). `nobody`: the id that means all. */
+static void add_cpu(uint32_t apic_id, uint32_t flags, uint32_t nobody)
 {
-    if (!(flags & 1) || acpi_info.cpu_count == ARRAY_LEN(acpi_info.cpu_apic_id)) return;
-    acpi_info.cpu_apic_id[acpi_info.cpu_count++] = apic_id;
+    if (!(flags & 1) || apic_id == nobody) return;
+    for (uint32_t i = 0; i < acpi_info.cpu_count; i++)
+        if (acpi_info.cpu_apic_id[i] == apic_id) return;
+    if (acpi_info.cpu_count < CPUS_MAX)
+        acpi_info.cpu_apic_id[acpi_info.cpu_count++] = apic_id;
+    else
+        acpi_info.cpus_left_out = true;
 }
 
 static void read_madt_entry(const uint8_t *e, uint8_t bytes)
@@ -125,9 +131,9 @@ static void read_madt_entry(const uint8_t *e, uint8_t bytes)
     const struct madt_x2apic *x2apic = (const void *)e;
 
     if (e[0] == MADT_LAPIC && bytes >= sizeof *lapic) {
-        add_cpu(lapic->apic_id, lapic->flags);
+        add_cpu(lapic->apic_id, lapic->flags, UINT8_MAX);
     } else if (e[0] == MADT_X2APIC && bytes >= sizeof *x2apic) {
-        add_cpu(x2apic->apic_id, x2apic->flags);
+        add_cpu(x2apic->apic_id, x2apic->flags, UINT32_MAX);
     } else if (e[0] == MADT_IOAPIC && bytes >= sizeof *ioapic && acpi_info.ioapic_count < ACPI_IOAPICS_MAX) {
         acpi_info.ioapic[acpi_info.ioapic_count++] = (struct acpi_ioapic){ioapic->address, ioapic->gsi_base};
     } else if (e[0] == MADT_OVERRIDE && bytes >= sizeof *override && override->source < 16) {

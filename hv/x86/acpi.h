@@ -6,6 +6,7 @@
 #define TITHE_X86_ACPI_H
 
 #include "boot/boot_info.h"
+#include "lib/cpu_index.h"
 #include "tithe/types.h"
 
 #define ACPI_IOAPICS_MAX 8u
@@ -23,8 +24,10 @@ struct acpi_isa_line {
 };
 
 struct acpi_info {
-    uint32_t cpu_count; /* enabled ones */
-    uint32_t cpu_apic_id[64];
+    /* Enabled ones, each once, in the firmware's order; the boot CPU may be anywhere, or past the last that fits. */
+    uint32_t cpu_count;
+    uint32_t cpu_apic_id[CPUS_MAX];
+    bool cpus_left_out; /* there are more */
     uint32_t ioapic_count;
     struct acpi_ioapic ioapic[ACPI_IOAPICS_MAX];
     struct acpi_isa_line isa[16];

@@ -31,7 +31,12 @@ enum apic_register {
 #define LVT_MASKED         0x10000u
 #define LVT_NMI            0x400u
 #define LVT_TIMER_DEADLINE 0x40000u
+#define ICR_NMI            0x400u
+#define ICR_INIT           0x500u
+#define ICR_STARTUP        0x600u
 #define ICR_PENDING        0x1000u
+#define ICR_ASSERT         0x4000u
+#define XAPIC_BROADCAST    0xffu
 #define TIMER_DIVIDE_BY_1  0xbu
 
 static bool x2apic;
@@ -62,17 +67,39 @@ void apic_eoi(void)
     apic_write(APIC_EOI, 0);
 }
 
-void apic_send(uint32_t dest, uint8_t vector)
+bool apic_reaches(uint32_t dest)
+{
+    return x2apic || dest < XAPIC_BROADCAST;
+}
+
+static void send(uint32_t dest, uint32_t command)
 {
     if (x2apic) {
         /* MFENCE; LFENCE: an x2APIC ICR write is not serialising (SDM 3A 11.12.3). */
         __asm__ volatile("mfence; lfence" : : : "memory");
-        wrmsr(MSR_X2APIC + APIC_ICR, (uint64_t)dest << 32 | vector);
+        wrmsr(MSR_X2APIC + APIC_ICR, (uint64_t)dest << 32 | command);
         return;
     }
     while (apic_read(APIC_ICR) & ICR_PENDING) cpu_pause();
     apic_write(APIC_ICR_HIGH, dest << 24);
-    apic_write(APIC_ICR, vector);
+    apic_write(APIC_ICR, command);
+}
+
+void apic_send(uint32_t dest, uint8_t vector)
+{
+    send(dest, vector);
+}
+void apic_send_nmi(uint32_t dest)
+{
+    send(dest, ICR_NMI);
+}
+void apic_send_init(uint32_t dest)
+{
+    send(dest, ICR_INIT | ICR_ASSERT);
+}
+void apic_send_startup(uint32_t dest, uint8_t page)
+{
+    send(dest, ICR_STARTUP | page);
 }
 
 void apic_timer_oneshot(uint32_t count)
@@ -101,7 +128,10 @@ void apic_init(void)
 {
     uint64_t base = rdmsr(MSR_APIC_BASE);
 
-    x2apic = (cpuid(1, 0).ecx & 1u << 21) != 0;
+    if (this_cpu()->index == 0) {
+        x2apic = (cpuid(1, 0).ecx & 1u << 21) != 0;
+        irq_register(IRQ_VECTOR_ERROR, on_error);
+    }
     if (!x2apic && mmio == NULL) {
         mmio = host_map_device(base & APIC_BASE_ADDRESS, PAGE_BYTES);
         if (mmio == NULL) panic("the local APIC at 0x%llx cannot be mapped", base & APIC_BASE_ADDRESS);
@@ -121,6 +151,5 @@ void apic_init(void)
     apic_write(APIC_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
     apic_write(APIC_LVT_TIMER, IRQ_VECTOR_TIMER); /* one-shot */
     apic_write(APIC_TIMER_INITIAL, 0);
-    irq_register(IRQ_VECTOR_ERROR, on_error);
     this_cpu()->apic_id = apic_id();
 }

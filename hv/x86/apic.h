@@ -7,12 +7,17 @@
 
 #include "tithe/types.h"
 
-/* Switches this CPU's local APIC on: x2APIC where there is one. */
+/* Switches this CPU's local APIC on: x2APIC where there is one. Once per CPU, the boot CPU first. */
 void apic_init(void);
 uint32_t apic_id(void);
+/* CPUs with this id can be sent to. */
+bool apic_reaches(uint32_t dest_apic_id);
 void apic_eoi(void);
-/* Fixed interrupt to one CPU. */
+/* To one CPU: a fixed interrupt, NMI, INIT, or start-up at `page` << 12. What was written before is seen by its handler. */
 void apic_send(uint32_t dest_apic_id, uint8_t vector);
+void apic_send_nmi(uint32_t dest_apic_id);
+void apic_send_init(uint32_t dest_apic_id);
+void apic_send_startup(uint32_t dest_apic_id, uint8_t page);
 
 /* The timer, for x86/time.c. Oneshot counts down from `count` at the bus clock, divided by 1; 0 stops it. */
 void apic_timer_oneshot(uint32_t count);

@@ -116,7 +116,9 @@ static inline void barrier(void)
 }
 
 /* Sleeps with interrupts on until the next one, which has been handled (irq_dispatch) when this returns with
- * interrupts off again. What the caller checked before with interrupts off cannot be missed. */
+ * interrupts off again. What the caller checked before with interrupts off cannot be missed: a kick (smp_kick) that comes
+ * after the check waits in the local APIC, for STI lets interrupts in only behind the instruction that follows it (SDM 2B
+ * STI), which is HLT; and so the halt ends at once. */
 static inline void cpu_idle(void)
 {
     __asm__ volatile("sti; hlt; cli" : : : "memory");

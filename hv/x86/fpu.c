@@ -40,10 +40,10 @@ void fpu_cpu_init(void)
     write_cr0((read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
     write_cr4(xsave ? cr4 | CR4_OSXSAVE : cr4);
     if (!xsave) return;
-    host_xcr0 = supported_xcr0();
+    if (cpu->index == 0) host_xcr0 = supported_xcr0(); /* others are alike (x86/alike.c) */
     if (!xsetbv_safe(host_xcr0)) panic("XCR0 does not take 0x%lx, which CPUID offers", host_xcr0);
     cpu->xcr0 = host_xcr0;
-    area_bytes = cpuid(0xd, 0).ebx; /* for what XCR0 has now */
+    if (cpu->index == 0) area_bytes = cpuid(0xd, 0).ebx; /* for what XCR0 has now */
 }
 
 uint64_t fpu_host_xcr0(void)

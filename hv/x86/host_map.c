@@ -83,6 +83,23 @@ void host_map_init(const struct boot_info *boot)
     host_map_cpu_init();
 }
 
+const char *host_map_stacks(uint32_t which)
+{
+    const uint64_t base = STACKS_BASE + which * BOOT_STACKS_BYTES;
+
+    for (uint64_t at = 0; at < BOOT_STACKS_BYTES; at += PAGE_BYTES) {
+        const bool guard = at <= STACK_BYTES
+                               ? at == 0
+                               : (at - PAGE_BYTES - STACK_BYTES) % (PAGE_BYTES + IST_STACK_BYTES) == 0;
+        if (guard) continue;
+        mfn_t mfn = frame_alloc(FRAME_CORE, FRAME_OWNER_CORE, 0);
+        if (mfn == MFN_NONE ||
+            !pt_map(&host_pt, base + at, mfn << PAGE_SHIFT, PAGE_BYTES, PT_READ | PT_WRITE | PT_GLOBAL, 1))
+            return NULL;
+    }
+    return (const char *)(uintptr_t)base;
+}
+
 /* Maps those pages of a range that are not there. */
 static void *map_missing(hpa_t hpa, uint64_t bytes, unsigned rights)
 {

@@ -20,6 +20,10 @@ void host_map_init(const struct boot_info *boot);
 /* Control-register bits of a CPU that runs on them. */
 void host_map_cpu_init(void);
 
+/* New stacks, laid out as boot_stacks, with nothing mapped where the guard pages are; `which` tells them apart, from 0.
+ * Never freed. NULL: no memory. */
+const char *host_map_stacks(uint32_t which);
+
 /* Physical memory that is not RAM of the frame table (tables of firmware): readable at its place in the
  * direct map from now on. NULL: no memory for tables, or not an address. */
 const void *host_map_firmware(hpa_t hpa, uint64_t bytes);

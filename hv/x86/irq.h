@@ -21,7 +21,7 @@ enum irq_vector {
 void irq_init(void);
 
 /* `handler` runs for each interrupt with this vector, interrupts off, possibly in the middle of cpu_idle or
- * inside vendor->run, never inside other core code. It must not wait for another CPU. */
+ * inside vendor->run, never inside other core code. It must not wait for another CPU. One table serves all CPUs. */
 void irq_register(uint8_t vector, void (*handler)(void));
 
 /* Handles an interrupt that has been accepted: runs the handler, sends EOI. Called by the interrupt table,

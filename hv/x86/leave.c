@@ -6,6 +6,7 @@
 #include "x86/acpi.h"
 #include "x86/cpu.h"
 #include "x86/leave.h"
+#include "x86/smp.h"
 
 #define QEMU_DEBUG_EXIT 0xf4
 #define BOCHS_PORT      0x8900
@@ -41,7 +42,8 @@ void machine_leave(uint8_t status)
 {
     char emulator[8];
 
-    /* As in a panic, which may have the lock. */
+    smp_stop_others();
+    /* As in a panic: nobody holds the lock who could give it back. */
     log_line_panic("tithe: exit %u", status);
     serial_drain();
 

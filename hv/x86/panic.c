@@ -8,6 +8,7 @@
 #include "x86/leave.h"
 #include "x86/msr.h"
 #include "x86/percpu.h"
+#include "x86/smp.h"
 #include "x86/symbols.h"
 #include "x86/trap.h"
 
@@ -16,7 +17,7 @@
 /* Writes the last events by log_line_panic; vm/ has the real one. */
 __attribute__((weak)) void panic_events(void) {}
 
-static uint32_t panics;
+static uint32_t panics; /* of the CPU that has stopped the others */
 
 static const char *const exception_names[] = {
     "divide error",
@@ -75,18 +76,19 @@ static void print_control_registers(void)
                    this_cpu()->index, this_cpu()->locks_held);
 }
 
-/* The first to panic goes on; a panic within a panic says so and ends, another CPU's panic only stops that
- * CPU. */
+/* The first CPU to panic goes on and stops all others, even those that panic; a panic within a panic says so and
+ * ends. */
 static void panic_begin(void)
 {
-    uint32_t before = __atomic_fetch_add(&panics, 1, __ATOMIC_ACQ_REL);
-
-    if (before == 0) return;
-    if (before == 1) {
+    smp_stop_others();
+    if (panics == 0) {
+        panics = 1;
+    } else if (panics++ == 1) {
         log_line_panic("panic: a second panic while handling the first");
         machine_leave(LEAVE_PANIC);
+    } else {
+        cpu_halt();
     }
-    cpu_halt();
 }
 
 _Noreturn static void panic_end(void)

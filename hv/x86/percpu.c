@@ -17,11 +17,25 @@ static uint32_t cpu_count;
 
 struct percpu *percpu_of(uint32_t index)
 {
-    return index < cpu_count ? cpus[index] : NULL;
+    return index < percpu_count() ? cpus[index] : NULL;
 }
 uint32_t percpu_count(void)
 {
-    return cpu_count;
+    return __atomic_load_n(&cpu_count, __ATOMIC_ACQUIRE);
+}
+uint32_t cpu_index(void)
+{
+    return this_cpu()->index;
+}
+
+void percpu_add(struct percpu *cpu)
+{
+    cpus[cpu->index] = cpu;
+    __atomic_store_n(&cpu_count, cpu->index + 1, __ATOMIC_RELEASE);
+}
+void percpu_drop_last(void)
+{
+    __atomic_store_n(&cpu_count, cpu_count - 1, __ATOMIC_RELEASE);
 }
 
 void percpu_init(struct percpu *cpu, uint32_t index, const char *stacks)
@@ -49,8 +63,6 @@ void percpu_init(struct percpu *cpu, uint32_t index, const char *stacks)
         .tss = {(sizeof cpu->tss - 1) | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56,
                 tss >> 32},
     };
-    cpus[index] = cpu;
-    if (cpu_count <= index) cpu_count = index + 1;
 }
 
 void percpu_load(struct percpu *cpu)

@@ -61,7 +61,10 @@ static inline struct percpu *this_cpu(void)
 /* CPU `index`, NULL past the last that runs. */
 struct percpu *percpu_of(uint32_t index);
 uint32_t percpu_count(void);
-/* Fills in a CPU's structure; `stacks` is laid out as boot_stacks. */
+/* From now on percpu_of knows it: CPU percpu_count(). Boot CPU only, like its undoing. */
+void percpu_add(struct percpu *cpu);
+void percpu_drop_last(void);
+/* Fills in a CPU's structure, 256-aligned for the TSS in it must not cross a page; `stacks` is laid out as boot_stacks. */
 void percpu_init(struct percpu *cpu, uint32_t index, const char *stacks);
 /* Makes `cpu` this CPU's own: GS, GDT, TSS, IDT. */
 void percpu_load(struct percpu *cpu);

@@ -18,7 +18,13 @@ void smp_start(const char *(*ap_main)(void), void (*forever)(void));
  * this CPU. Says nothing about why: whoever kicks has written that down before (with at least release order). */
 void smp_kick(uint32_t index);
 
-/* All other CPUs stop for good, wherever they are: for panic and for leaving the machine. */
+/* All other CPUs stop for good, wherever they are: for panic and for leaving the machine. If another CPU does the same at
+ * this moment, one of them returns and the other stops. The serial line's lock is taken and kept, so that the line is
+ * not cut in the middle of what somebody sends. */
 void smp_stop_others(void);
+/* Of smp_start: kicks are taken from now on. */
+void smp_ipi_init(void);
+/* An NMI has come, in whatever code: does not return if it was sent to stop this CPU. */
+void smp_nmi(void);
 
 #endif

@@ -211,6 +211,9 @@ void time_init(void)
     to_ns = make_scale(hz, NS_PER_S);
     to_tsc = make_scale(NS_PER_S, hz);
     ns_to_apic = make_scale(NS_PER_S, apic_hz);
+    deadline_mode = (cpuid(1, 0).ecx & 1u << 24) != 0;
+    if (!deadline_mode && apic_hz == 0) panic("the local APIC timer does not run");
+    irq_register(IRQ_VECTOR_TIMER, on_timer);
     time_cpu_init();
     wall_at_boot_ns = rtc_read_ns() - time_now_ns();
     log_line("tithe: TSC %lu Hz (%s), local APIC timer %lu Hz%s", hz, by, apic_hz,
@@ -219,14 +222,9 @@ void time_init(void)
 
 void time_cpu_init(void)
 {
-    deadline_mode = (cpuid(1, 0).ecx & 1u << 24) != 0;
     apic_timer_oneshot(0);
-    if (deadline_mode)
-        apic_timer_mode_deadline();
-    else if (apic_hz == 0)
-        panic("the local APIC timer does not run");
+    if (deadline_mode) apic_timer_mode_deadline();
     this_cpu()->timer_deadline_ns = NO_DEADLINE;
-    irq_register(IRQ_VECTOR_TIMER, on_timer);
 }
 
 static void arm_oneshot(uint64_t deadline_ns)

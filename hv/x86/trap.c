@@ -9,6 +9,7 @@
 #include "x86/irq.h"
 #include "x86/msr.h"
 #include "x86/percpu.h"
+#include "x86/smp.h"
 #include "x86/trap.h"
 
 #define GATE_INTERRUPT 0x8e /* present, DPL 0: ring 3 raises none of these by INT */
@@ -57,6 +58,7 @@ void trap_from_core(struct trap_frame *frame)
         irq_dispatch((uint8_t)frame->vector);
         return;
     }
+    if (frame->vector == VECTOR_NMI) smp_nmi();
     /* The core never steps itself. Ring 3 may have: SYSCALL with TF set, or a breakpoint held back by MOV SS,
      * ends up here on some CPUs (CVE-2018-8897), and is nobody's business. */
     if (frame->vector == VECTOR_DB) {
@@ -76,6 +78,7 @@ enum user_exit trap_from_user(struct trap_frame *frame)
 {
     struct user_context *context = this_cpu()->user_context;
 
+    if (frame->vector == VECTOR_NMI) smp_nmi();
     memcpy(context->gpr, frame->gpr, sizeof context->gpr);
     context->gpr[RSP] = frame->rsp;
     context->rip = frame->rip;

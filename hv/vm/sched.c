@@ -1,25 +1,95 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Start-time fair queueing over several CPUs (Goyal, Vin, Cheng 1996), with two additions for weights that no CPU can
+ * serve: a clock that nobody can hold back, and stealing.
+ *
+ * Virtual time is nanoseconds of CPU time * SCHED_WEIGHT / weight; what the division leaves is carried over, so that
+ * short turns of heavy entities count. It lasts for 208 days * weight of CPU time (the least weight, 1, alone on a CPU), and stops
+ * at its end, where turns go round regardless of weight.
+ */
 #include "vm/sched.h"
 
 #include "lib/lock.h"
+#include "lib/log.h"
+#include "x86/cpu.h"
 #include "x86/percpu.h"
+#include "x86/smp.h"
 
-/* How much earlier than the least-served runnable one a woken entity may place itself: enough for
- * a short reaction, too little to starve anybody. */
-#define WAKE_CREDIT_NS 2000000u
+/* Till x86/smp.c is here: on one CPU nobody calls it. */
+#pragma weak smp_kick
+
+/* A CPU leaves alone who waits elsewhere until its own best is this much further: three slices. After one slice two CPUs with an odd
+ * entity between them would pass it to and fro each time, cold caches and all; with many slices it would be noticed that shares are
+ * not kept. Those heavier than SCHED_WEIGHT get ahead less in three slices, and so does the limit for them. */
+#define STEAL_LAG_NS 6000000u
+
+/* A woken entity ends the turn of one that is this much further: less is not worth a switch. */
+#define PREEMPT_NS 500000u
 
 struct run_queue {
     struct lock lock;
-    struct sched_entity *head;
-    uint64_t vtime_ns; /* of the last one picked: the queue's clock */
-};
+    struct sched_entity *head;          /* by ascending vtime */
+    const struct sched_entity *running; /* on this CPU, the later of two between sched_next and sched_put */
+    uint64_t best_ns; /* vtime of the first that is not pinned, NOBODY: none. Written under the lock */
+    bool alone;       /* sched_waiting found nobody. Its CPU's own */
+} __attribute__((aligned(64)));
 
-static struct run_queue queues[CPUS_MAX] = {[0 ... CPUS_MAX - 1] = {.lock = LOCK_INIT(LOCK_SCHED)}};
+#define NOBODY    UINT64_MAX
+#define VTIME_END (UINT64_MAX - 1)
 
-void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, bool steward)
+static struct run_queue queues[CPUS_MAX] = {
+    [0 ... CPUS_MAX - 1] = {.lock = LOCK_INIT(LOCK_SCHED), .best_ns = NOBODY}};
+
+/* CPUs, a bit each, that want to be told when somebody comes to wait: because they halt, and because they run somebody without a
+ * slice. They set their bit and then look at the queues; who queues somebody does that and then looks at the bits. With
+ * all four accesses in one total order (sequentially consistent), one of the two sees the other. Who clears a bit kicks that CPU. */
+static uint64_t idle_cpus, alone_cpus;
+
+/* The clock: nobody who waits is behind it, and nobody else keeps a claim from before it.
+ *
+ * It is the greatest vtime with which anybody was given a turn, less a few slices of his. He was the least served of all who
+ * waited, up to STEAL_LAG_NS, so nobody who waits can be further behind. Only those can be who did not wait: they slept,
+ * or they ran all the time and yet not enough for their weight (one vCPU of a VM with most of all CPU shares, on two CPUs). The latter
+ * would hold back a clock that is the least vtime of all for ever, and then claim weeks; both are moved up to this one, which takes
+ * nothing from them that they could have used. */
+static uint64_t clock_ns;
+
+static uint64_t scaled(const struct sched_entity *e, uint64_t ns)
 {
-    *e = (struct sched_entity){
-        .weight = weight, .cpu = cpu, .steward = steward, .vtime_ns = queues[cpu].vtime_ns};
+    return ns * SCHED_WEIGHT / e->weight;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+static void raise_clock(const struct sched_entity *e)
+{
+    const uint64_t to = less(e->vtime_ns, scaled(e, STEAL_LAG_NS));
+    uint64_t now = __atomic_load_n(&clock_ns, __ATOMIC_RELAXED);
+    while (now < to &&
+           !__atomic_compare_exchange_n(&clock_ns, &now, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
+static void catch_up(struct sched_entity *e)
+{
+    const uint64_t clock = __atomic_load_n(&clock_ns, __ATOMIC_RELAXED);
+    if (e->vtime_ns < clock) {
+        e->vtime_ns = clock;
+    }
+}
+
+/* ---- queues: under their lock ---- */
+
+static void publish(struct run_queue *q)
+{
+    const struct sched_entity *e = q->head;
+    while (e != NULL && e->pinned) {
+        e = e->next;
+    }
+    __atomic_store_n(&q->best_ns, e == NULL ? NOBODY : e->vtime_ns, __ATOMIC_SEQ_CST);
 }
 
 static void insert(struct run_queue *q, struct sched_entity *e)
@@ -31,29 +101,341 @@ static void insert(struct run_queue *q, struct sched_entity *e)
     e->next = *at;
     *at = e;
     e->queued = true;
+    publish(q);
+}
+
+static void take_out(struct run_queue *q, struct sched_entity *e)
+{
+    struct sched_entity **at = &q->head;
+    while (*at != e) {
+        at = &(*at)->next;
+    }
+    *at = e->next;
+    e->queued = false;
+    publish(q);
+}
+
+/* The queue of e's CPU, locked. Another CPU may steal e until the lock is held: e->cpu changes only under its old queue's lock. */
+static struct run_queue *lock_queue_of(const struct sched_entity *e)
+{
+    for (;;) {
+        const uint32_t cpu = __atomic_load_n(&e->cpu, __ATOMIC_RELAXED);
+        lock_acquire(&queues[cpu].lock);
+        if (__atomic_load_n(&e->cpu, __ATOMIC_RELAXED) == cpu) {
+            return &queues[cpu];
+        }
+        lock_release(&queues[cpu].lock);
+    }
+}
+
+/* ---- telling other CPUs ---- */
+
+static void kick(uint32_t cpu)
+{
+    __atomic_store_n(&percpu_of(cpu)->resched, true, __ATOMIC_RELEASE);
+    if (smp_kick != NULL) {
+        smp_kick(cpu);
+    }
+}
+
+static bool has(const uint64_t *cpus, uint32_t cpu)
+{
+    return (__atomic_load_n(cpus, __ATOMIC_SEQ_CST) >> cpu & 1) != 0;
+}
+
+static void add(uint64_t *cpus, uint32_t cpu)
+{
+    __atomic_fetch_or(cpus, 1ull << cpu, __ATOMIC_SEQ_CST);
+}
+
+/* False when somebody else was first. */
+static bool claim(uint64_t *cpus, uint32_t cpu)
+{
+    return has(cpus, cpu) && (__atomic_fetch_and(cpus, ~(1ull << cpu), __ATOMIC_SEQ_CST) >> cpu & 1) != 0;
+}
+
+/* The last one, for the boot CPU has other things to do as well; CPUS_MAX: none. */
+static uint32_t last_of(uint64_t cpus)
+{
+    return cpus == 0 ? CPUS_MAX : 63 - (uint32_t)__builtin_clzll(cpus);
+}
+
+/* Somebody has come to wait in a queue while its CPU runs another: one that halts takes him, or else all share the CPUs from now on.
+ * A pinned one concerns his own CPU alone. */
+static void tell(uint32_t cpu, bool pinned)
+{
+    uint32_t to;
+    while (!pinned && (to = last_of(__atomic_load_n(&idle_cpus, __ATOMIC_SEQ_CST))) != CPUS_MAX) {
+        if (claim(&idle_cpus, to)) {
+            kick(to);
+            return;
+        }
+    }
+    uint64_t alone = __atomic_load_n(&alone_cpus, __ATOMIC_SEQ_CST) & (pinned ? 1ull << cpu : UINT64_MAX);
+    while ((to = last_of(alone)) != CPUS_MAX) {
+        alone &= ~(1ull << to);
+        if (claim(&alone_cpus, to)) {
+            kick(to);
+        }
+    }
+}
+
+/* Somebody waits whom this CPU could run. */
+static bool anybody_waits(uint32_t me)
+{
+    lock_acquire(&queues[me].lock);
+    bool found = queues[me].head != NULL;
+    lock_release(&queues[me].lock);
+    for (uint32_t cpu = 0; !found && cpu < percpu_count(); cpu++) {
+        found = __atomic_load_n(&queues[cpu].best_ns, __ATOMIC_SEQ_CST) != NOBODY;
+    }
+    return found;
+}
+
+/* ---- the life of an entity ---- */
+
+void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, bool steward)
+{
+    ASSERT(weight > 0);
+    *e = (struct sched_entity){.weight = weight, .cpu = cpu, .steward = steward, .pinned = steward};
+    catch_up(e);
 }
 
 void sched_wake(struct sched_entity *e)
 {
-    struct run_queue *q = &queues[e->cpu];
+    struct run_queue *q = lock_queue_of(e);
+    const uint32_t idle = last_of(__atomic_load_n(&idle_cpus, __ATOMIC_SEQ_CST));
+    if (!e->queued && !e->on_cpu && !e->pinned && idle != CPUS_MAX && !has(&idle_cpus, e->cpu)) {
+        __atomic_store_n(&e->cpu, idle, __ATOMIC_RELAXED);
+        lock_release(&q->lock);
+        q = lock_queue_of(e);
+    }
+    if (e->queued || e->on_cpu) {
+        e->woken = e->on_cpu;
+        lock_release(&q->lock);
+        return;
+    }
+    catch_up(e);
+    insert(q, e);
+    const uint32_t cpu = e->cpu;
+    const bool pinned = e->pinned;
+    const bool preempts = less(percpu_of(cpu)->running_vtime_ns, e->vtime_ns) > PREEMPT_NS;
+    lock_release(&q->lock);
+    if (claim(&idle_cpus, cpu) || preempts) {
+        kick(cpu);
+    } else {
+        tell(cpu, pinned);
+    }
+}
+
+/* The first in `from` that may leave it and is behind `limit_ns`, on this CPU now. NULL: somebody else was first. */
+static struct sched_entity *steal(struct run_queue *from, uint64_t limit_ns, uint32_t me)
+{
+    lock_acquire(&from->lock);
+    struct sched_entity *e = from->head;
+    while (e != NULL && e->pinned) {
+        e = e->next;
+    }
+    if (e != NULL && e->vtime_ns >= limit_ns) {
+        e = NULL;
+    }
+    if (e != NULL) {
+        take_out(from, e);
+        e->on_cpu = true;
+        __atomic_store_n(&e->cpu, me, __ATOMIC_RELAXED);
+    }
+    lock_release(&from->lock);
+    return e;
+}
+
+/* The other queue with the best that is behind `limit_ns`; NULL: none. */
+static struct run_queue *queue_behind(uint64_t limit_ns, uint32_t me)
+{
+    struct run_queue *found = NULL;
+    for (uint32_t cpu = 0; cpu < percpu_count(); cpu++) {
+        const uint64_t best = __atomic_load_n(&queues[cpu].best_ns, __ATOMIC_RELAXED);
+        if (cpu != me && best < limit_ns) {
+            found = &queues[cpu];
+            limit_ns = best;
+        }
+    }
+    return found;
+}
+
+static uint64_t steal_limit(const struct sched_entity *own)
+{
+    if (own == NULL) {
+        return NOBODY;
+    }
+    const uint64_t slices = scaled(own, STEAL_LAG_NS);
+    return less(own->vtime_ns, slices < STEAL_LAG_NS ? slices : STEAL_LAG_NS);
+}
+
+struct sched_entity *sched_next(struct sched_entity *current)
+{
+    struct percpu *cpu = this_cpu();
+    struct run_queue *q = &queues[cpu->index], *other;
+    struct sched_entity *e;
     lock_acquire(&q->lock);
-    if (!e->queued) {
-        const uint64_t floor = q->vtime_ns > WAKE_CREDIT_NS ? q->vtime_ns - WAKE_CREDIT_NS : 0;
-        if (e->vtime_ns < floor) {
-            e->vtime_ns = floor;
+    if (current != NULL) {
+        if (q->alone) {
+            /* It may have run for long without a slice, and who woke meanwhile did not see its time on the clock. */
+            raise_clock(current);
         }
+        catch_up(current);
+    }
+    q->alone = false;
+    for (;;) {
+        e = q->head;
+        if (e == NULL || (current != NULL && current->vtime_ns <= e->vtime_ns)) {
+            e = current;
+        }
+        const uint64_t limit = steal_limit(e);
+        other = queue_behind(limit, cpu->index);
+        if (other == NULL) {
+            break;
+        }
+        lock_release(&q->lock);
+        e = steal(other, limit, cpu->index);
+        lock_acquire(&q->lock);
+        if (e != NULL) {
+            break;
+        }
+    }
+    q->running = e;
+    cpu->running_vtime_ns = NOBODY;
+    if (e != NULL) {
+        if (e->queued) {
+            take_out(q, e);
+            e->on_cpu = true;
+        }
+        e->woken = false;
+        catch_up(e);
+        raise_clock(e);
+        cpu->running_vtime_ns = e->vtime_ns;
+    }
+    lock_release(&q->lock);
+    return e;
+}
+
+void sched_put(struct sched_entity *e, bool runnable)
+{
+    struct percpu *cpu = this_cpu();
+    struct run_queue *q = &queues[cpu->index];
+    lock_acquire(&q->lock);
+    ASSERT(e->on_cpu && e->cpu == cpu->index);
+    const bool queue = runnable || e->woken, pinned = e->pinned;
+    if (q->running == e) {
+        q->running = NULL;
+        cpu->running_vtime_ns = NOBODY;
+    }
+    const bool waits = queue && q->running != NULL;
+    e->on_cpu = false;
+    e->woken = false;
+    if (queue) {
+        catch_up(e);
         insert(q, e);
-        if (q->head == e) {
-            percpu_of(e->cpu)->resched = true;
+    }
+    lock_release(&q->lock); /* from here on e may be gone: sched_sync */
+    if (waits) {
+        tell(cpu->index, pinned);
+    }
+}
+
+void sched_sync(struct sched_entity *e)
+{
+    enum { PAUSES = 1000 };
+    for (;;) {
+        struct run_queue *q = lock_queue_of(e);
+        if (e->queued) {
+            take_out(q, e);
         }
+        const bool on_cpu = e->on_cpu;
+        const uint32_t cpu = e->cpu;
+        lock_release(&q->lock);
+        if (!on_cpu) {
+            return;
+        }
+        kick(cpu);
+        for (unsigned i = 0; i < PAUSES; i++) {
+            cpu_pause();
+        }
+    }
+}
+
+bool sched_waiting(void)
+{
+    const uint32_t me = this_cpu()->index;
+    if (!has(&alone_cpus, me)) {
+        add(&alone_cpus, me);
+    }
+    queues[me].alone = !anybody_waits(me);
+    if (!queues[me].alone) {
+        (void)claim(&alone_cpus, me);
+    }
+    return !queues[me].alone;
+}
+
+void sched_charge(struct sched_entity *e, uint64_t ns)
+{
+    struct run_queue *q = lock_queue_of(e);
+    const bool queued = e->queued;
+    if (queued) {
+        take_out(q, e);
+    }
+    const uint64_t share = ns * SCHED_WEIGHT + e->rest, by = share / e->weight;
+    e->rest = (uint32_t)(share % e->weight);
+    e->cpu_ns += ns;
+    e->vtime_ns = by < VTIME_END - e->vtime_ns ? e->vtime_ns + by : VTIME_END;
+    if (queued) {
+        insert(q, e);
     }
     lock_release(&q->lock);
 }
 
+void sched_set_weight(struct sched_entity *e, uint32_t weight)
+{
+    ASSERT(weight > 0);
+    struct run_queue *q = lock_queue_of(e);
+    const bool queued = e->queued;
+    if (queued) {
+        take_out(q, e);
+    }
+    /* How far it is ahead was CPU time, and is the same CPU time at the new weight. */
+    catch_up(e);
+    const uint64_t clock = __atomic_load_n(&clock_ns, __ATOMIC_RELAXED), ahead = less(e->vtime_ns, clock);
+    e->vtime_ns = clock + ahead / weight * e->weight + ahead % weight * e->weight / weight;
+    e->weight = weight;
+    e->rest = 0;
+    if (queued) {
+        insert(q, e);
+    }
+    lock_release(&q->lock);
+}
+
+/* ---- a CPU with nothing to do ---- */
+
+bool sched_idle_begin(void)
+{
+    const uint32_t me = this_cpu()->index;
+    add(&idle_cpus, me);
+    if (anybody_waits(me)) {
+        sched_idle_end();
+        return false;
+    }
+    return true;
+}
+
+void sched_idle_end(void)
+{
+    (void)claim(&idle_cpus, this_cpu()->index);
+}
+
+/* ---- of the loop for one CPU ---- */
+
 void sched_requeue(struct sched_entity *e)
 {
-    struct run_queue *q = &queues[e->cpu];
-    lock_acquire(&q->lock);
+    struct run_queue *q = lock_queue_of(e);
     if (!e->queued) {
         insert(q, e);
     }
@@ -62,15 +444,9 @@ void sched_requeue(struct sched_entity *e)
 
 void sched_remove(struct sched_entity *e)
 {
-    struct run_queue *q = &queues[e->cpu];
-    lock_acquire(&q->lock);
+    struct run_queue *q = lock_queue_of(e);
     if (e->queued) {
-        struct sched_entity **at = &q->head;
-        while (*at != e) {
-            at = &(*at)->next;
-        }
-        *at = e->next;
-        e->queued = false;
+        take_out(q, e);
     }
     lock_release(&q->lock);
 }
@@ -80,31 +456,12 @@ struct sched_entity *sched_pick(void)
     struct run_queue *q = &queues[this_cpu()->index];
     lock_acquire(&q->lock);
     struct sched_entity *e = q->head;
+    this_cpu()->running_vtime_ns = NOBODY;
     if (e != NULL) {
-        q->head = e->next;
-        e->queued = false;
-        if (e->vtime_ns > q->vtime_ns) {
-            q->vtime_ns = e->vtime_ns;
-        }
+        take_out(q, e);
+        raise_clock(e);
+        this_cpu()->running_vtime_ns = e->vtime_ns;
     }
     lock_release(&q->lock);
     return e;
-}
-
-bool sched_waiting(void)
-{
-    return queues[this_cpu()->index].head != NULL;
-}
-
-void sched_charge(struct sched_entity *e, uint64_t ns)
-{
-    const bool queued = e->queued;
-    if (queued) {
-        sched_remove(e);
-    }
-    e->cpu_ns += ns;
-    e->vtime_ns += ns * SCHED_WEIGHT / e->weight;
-    if (queued) {
-        sched_requeue(e);
-    }
 }

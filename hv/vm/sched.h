@@ -20,7 +20,8 @@ struct sched_entity {
     uint64_t vtime_ns;         /* CPU time used, scaled by SCHED_WEIGHT / weight */
     uint64_t cpu_ns;           /* CPU time used */
     uint32_t weight;
-    uint32_t cpu; /* whose queue it is in, or goes to when woken; where it runs while on_cpu */
+    uint32_t rest; /* of vtime_ns: what the division by the weight has left, in 1/weight */
+    uint32_t cpu;  /* whose queue it is in, or goes to when woken; where it runs while on_cpu */
     bool queued;
     bool on_cpu;  /* between sched_next and sched_put */
     bool woken;   /* while on_cpu: sched_put queues it whatever it says */
@@ -28,7 +29,7 @@ struct sched_entity {
     bool steward; /* the steward; else a vCPU */
 };
 
-/* Starts at the clock of `cpu`'s queue. A pinned one never moves from there. */
+/* Starts where those are who wait now: at the clock. The steward is pinned to `cpu`; others only start there. weight > 0. */
 void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, bool steward);
 /* Runnable (again): joins a queue, its CPU's or that of an idle one, with at most a small credit for the time it slept,
  * and makes that CPU look up (smp_kick) if it is idle or runs somebody less deserving. On a CPU just now: sched_put will queue it.
@@ -37,7 +38,9 @@ void sched_wake(struct sched_entity *e);
 /* The next to run on this CPU, taken out of its queue and on_cpu from now on; `current` (NULL: none, or blocked) competes and may be
  * the answer. NULL: nobody is runnable anywhere that this CPU could take. */
 struct sched_entity *sched_next(struct sched_entity *current);
-/* e's turns on this CPU are over and nothing of it is left in the CPU: it joins the queue again if `runnable` or woken meanwhile. */
+/* e's turns on this CPU are over and nothing of it is left in the CPU: it joins the queue again if `runnable` or woken meanwhile (a
+ * wake that its last turn has dealt with brings one more turn: look whether it can run). Unless it blocked, sched_next comes first: who makes
+ * way for another may be taken by an idle CPU at once. With false, e may be gone on return. */
 void sched_put(struct sched_entity *e, bool runnable);
 /* Takes it out of any queue and waits till it is on no CPU (kicking that CPU). The caller has made sure that nobody wakes it from now on.
  * Boot CPU only, no lock held; not for an entity that is on this CPU. */
@@ -46,7 +49,8 @@ void sched_sync(struct sched_entity *e);
 void sched_requeue(struct sched_entity *e);
 void sched_remove(struct sched_entity *e);
 struct sched_entity *sched_pick(void);
-/* Somebody waits in this CPU's queue: a slice is worth ending. */
+/* Somebody waits whom this CPU could run: a slice is worth ending. False: the coming turn of whom sched_next has just returned may last,
+ * for this CPU is kicked as soon as somebody comes to wait. */
 bool sched_waiting(void);
 /* Charges ns of CPU time to an entity that is on this CPU, or (work done for it between turns) to any. */
 void sched_charge(struct sched_entity *e, uint64_t ns);

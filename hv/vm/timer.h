@@ -11,18 +11,21 @@
 struct timer {
     uint64_t deadline_ns; /* NO_DEADLINE: not set. Others may read it without a lock, as a hint */
     void (*fire)(struct timer *timer, uint64_t now_ns); /* may set it again */
-    uint32_t cpu;                                       /* whose heap; valid while set */
-    uint32_t place;                                     /* in that heap, from 1; 0: not set */
+    uint32_t cpu;                                       /* whose heap; changes under that heap's lock */
+    struct timer *child, *next, *prev;                  /* in the heap: vm/timer.c */
 };
 
+/* `fire` is called without locks on the CPU whose heap it is in. It may come once when the timer has just been set anew or
+ * unset on another CPU: it looks, under the lock of what it belongs to, whether its time has really come. */
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer, uint64_t now_ns));
 /* Fires at deadline_ns on this CPU; replaces what was set, on whatever CPU. NO_DEADLINE unsets it. For one timer the caller
  * serialises calls of this (for what belongs to a VM: the VM's device lock). The CPU's hardware timer is armed if this
  * comes first. LOCK_TIMERS. */
 void timer_set(struct timer *timer, uint64_t deadline_ns);
-/* Unsets it and waits till no CPU is inside its `fire`: then what it is in may be freed. No lock may be held. */
+/* Unsets it and waits till no CPU is inside its `fire`: then what it is in may be freed. Nobody but `fire` may set it from now on.
+ * No lock may be held; not from a `fire`. */
 void timer_cancel(struct timer *timer);
-/* Fires this CPU's timers whose time has come, with no lock held; returns the next deadline. */
+/* Fires this CPU's timers whose time has come, each once and with no lock held; returns the next deadline. */
 uint64_t timers_run(uint64_t now_ns);
 
 #endif

@@ -5,7 +5,6 @@
 #include "host_env.h"
 
 #include "vm/sched.h"
-#include "x86/percpu.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -15,19 +14,6 @@
 #include "vm_tests.h"
 
 #define MS 1000000ull
-
-static struct percpu cpu;
-
-struct percpu *this_cpu(void)
-{
-    return &cpu;
-}
-
-struct percpu *percpu_of(uint32_t index)
-{
-    (void)index;
-    return &cpu;
-}
 
 static struct sched_entity a, b, c;
 

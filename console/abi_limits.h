@@ -9,6 +9,8 @@
 
 #define NAME_MAX_BYTES    TITHE_NAME_MAX /* with the final NUL */
 #define POLICY_MAX_BYTES  TITHE_POLICY_MAX_BYTES
+#define VCPUS_MAX         TITHE_VCPUS_MAX
+#define SHARES_MAX        1000000u /* of memory, and of the CPUs */
 #define CMDLINE_MAX_BYTES (TITHE_CMDLINE_MAX - 1)
 
 #endif

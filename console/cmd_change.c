@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "abi_limits.h"
 #include "cmd_vm.h"
 #include "fields.h"
 #include "size.h"
@@ -103,17 +104,27 @@ enum status cmd_mem_min(struct context *t, struct error *e)
     return finish(t, c, "min: none", e);
 }
 
-enum status cmd_shares(struct context *t, struct error *e)
+static enum status set_shares(struct context *t, const char *verb, const char *what, struct error *e)
 {
     char done[48];
     struct cborx_writer *w;
     struct client *c;
     uint64_t shares;
-    enum status s = number_parse(context_arg(t, 1), "shares", 1, 1000000, &shares, e);
+    enum status s = number_parse(context_arg(t, 1), verb, 1, SHARES_MAX, &shares, e);
 
-    if (s == STATUS_OK) s = begin(t, "shares", &c, &w, e);
+    if (s == STATUS_OK) s = begin(t, verb, &c, &w, e);
     if (s != STATUS_OK) return s;
     cborx_put_uint(w, "shares", shares);
-    snprintf(done, sizeof done, "shares: %" PRIu64, shares);
+    snprintf(done, sizeof done, "%s: %" PRIu64, what, shares);
     return finish(t, c, done, e);
+}
+
+enum status cmd_shares(struct context *t, struct error *e)
+{
+    return set_shares(t, "shares", "shares", e);
+}
+
+enum status cmd_cpu_shares(struct context *t, struct error *e)
+{
+    return set_shares(t, "cpu-shares", "CPU shares", e);
 }

@@ -14,28 +14,27 @@
 #include "linuxguest.h"
 #include "size.h"
 
-#define SHARES_MAX 1000000u
-#define VCPUS_MAX  1u /* for now */
-
 const struct option_spec create_options[] = {
     {"size", "SIZE", "memory the guest is booted with (needed)"},
     {"min", "SIZE", "guaranteed memory (default: none)"},
     {"max", "SIZE", "ceiling for its memory (default: its size)"},
-    {"shares", "N", "its weight against the others, 1 to 1000000 (default: 1000)"},
+    {"shares", "N", "its weight against the others for memory, 1 to 1000000 (default: 1000)"},
     {"kernel", "IMAGE|FILE", "image of the machine, or a file, which is uploaded first (default: vmlinuz)"},
     {"module", "IMAGE|FILE", "initrd or Multiboot module (default with the default kernel: initrd)"},
     {"cmdline", "TEXT",
      "kernel command line (default with the default kernel: what Debian's kernel needs here)"},
     {"append", "TEXT", "more for the end of the command line, e.g. 'tithe.run=touch:64M,verify'"},
     {"mite", "SCRIPT", "the tiny workload guest with this script, e.g. 'touch:8M,verify'"},
-    {"vcpus", "N", "1 for now"},
+    {"vcpus", "N", "virtual CPUs, 1 to 8, also more than the machine has CPUs (default: 1)"},
+    {"cpu-shares", "N",
+     "its weight on the CPUs, all its virtual CPUs together, 1 to 1000000 (default: 1000)"},
     {"paused", NULL, "do not start it yet"},
     {NULL, NULL, NULL},
 };
 
 struct creation {
     const char *name;
-    uint64_t size_pages, min_pages, max_pages, shares, vcpus;
+    uint64_t size_pages, min_pages, max_pages, shares, cpu_shares, vcpus;
     const char *kernel, *module; /* as the user said, or a default; NULL: none */
     char cmdline[1024];
 };
@@ -114,6 +113,7 @@ static enum status parse(const struct context *t, struct creation *n, struct err
     if (s == STATUS_OK) s = optional_size(o, "min", &n->min_pages, e);
     if (s == STATUS_OK) s = optional_size(o, "max", &n->max_pages, e);
     if (s == STATUS_OK) s = optional_number(o, "shares", SHARES_MAX, &n->shares, e);
+    if (s == STATUS_OK) s = optional_number(o, "cpu-shares", SHARES_MAX, &n->cpu_shares, e);
     if (s == STATUS_OK) s = optional_number(o, "vcpus", VCPUS_MAX, &n->vcpus, e);
     if (s == STATUS_OK) s = check_order(n, e);
     return s == STATUS_OK ? choose_guest(o, n, e) : s;
@@ -141,6 +141,7 @@ enum status cmd_create(struct context *t, struct error *e)
     cborx_put_uint(w, "min_pages", n.min_pages);
     cborx_put_uint(w, "max_pages", n.max_pages);
     if (n.shares > 0) cborx_put_uint(w, "shares", n.shares);
+    if (n.cpu_shares > 0) cborx_put_uint(w, "cpu_shares", n.cpu_shares);
     cborx_put_uint(w, "vcpus", n.vcpus);
     if (option_given(t->options, "paused")) cborx_put_bool(w, "paused", true);
     s = ask(t, c, &a, e);

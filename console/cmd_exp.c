@@ -13,6 +13,7 @@ const struct option_spec demo_options[] = {
     {"hw", "vtx|amd|kvm|auto|sim", "as for 'tithe run'"},
     {"firmware", "bios|uefi|none", "as for 'tithe run'"},
     {"memory", "SIZE", "of the machine (default: 512M)"},
+    {"cpus", "N|auto", "as for 'tithe run' (default: auto)"},
     {"vms", "N", "how many, at least 2 (default: 4)"},
     {"vm-size", "SIZE", "of each (default: what makes 1.5 times the machine's memory)"},
     {"load", "SIZE", "that a busy guest fills and verifies (default: what fits)"},

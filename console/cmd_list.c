@@ -23,10 +23,11 @@ static void print_vm_line(const cbor_item_t *vm)
 {
     const char *state = field_text(vm, "state");
 
-    printf("%4" PRIu64 "  %-20s %-8s %7s %7s %7s %7" PRIu64 " %7s%c %8s\n", field_uint(vm, "id"),
+    printf("%4" PRIu64 "  %-20s %-8s %7s %7s %7s %7" PRIu64 " %5" PRIu64 " %7s%c %8s\n", field_uint(vm, "id"),
            field_text(vm, "name"), state, size_field(vm, "size_pages"), size_field(vm, "min_pages"),
-           size_field(vm, "max_pages"), field_uint(vm, "shares"), size_field(vm, "target_pages"),
-           field_bool(vm, "held") ? '*' : ' ', size_field(vm, "consumed_pages"));
+           size_field(vm, "max_pages"), field_uint(vm, "shares"), field_uint(vm, "vcpus"),
+           size_field(vm, "target_pages"), field_bool(vm, "held") ? '*' : ' ',
+           size_field(vm, "consumed_pages"));
 }
 
 enum status cmd_list(struct context *t, struct error *e)
@@ -40,12 +41,31 @@ enum status cmd_list(struct context *t, struct error *e)
     if (s == STATUS_OK && t->json) {
         listing_json(&l);
     } else if (s == STATUS_OK) {
-        printf("%4s  %-20s %-8s %7s %7s %7s %7s %7s  %8s\n", "ID", "NAME", "STATE", "SIZE", "MIN", "MAX",
-               "SHARES", "TARGET", "CONSUMED");
+        printf("%4s  %-20s %-8s %7s %7s %7s %7s %5s %7s  %8s\n", "ID", "NAME", "STATE", "SIZE", "MIN", "MAX",
+               "SHARES", "VCPUS", "TARGET", "CONSUMED");
         for (i = 0; i < listing_count(&l); i++) print_vm_line(listing_at(&l, i));
     }
     listing_free(&l);
     return s;
+}
+
+/* CPUs and virtual CPUs, each on a line. */
+static void print_array(const char *label, const cbor_item_t *array)
+{
+    size_t i;
+
+    for (i = 0; i < cbor_array_size(array); i++) {
+        const cbor_item_t *m = cbor_array_handle(array)[i];
+
+        printf("%s %-*zu ", label, 25 - (int)strlen(label), i);
+        if (field_given(m, "state"))
+            printf("%s, CPU %" PRIu64 ", %.3f s\n", field_text(m, "state"), field_uint(m, "cpu"),
+                   (double)field_uint(m, "cpu_ns") / 1e9);
+        else
+            printf("guests %.3f s, steward %.3f s, idle %.3f s, APIC id %" PRIu64 "\n",
+                   (double)field_uint(m, "guest_ns") / 1e9, (double)field_uint(m, "steward_ns") / 1e9,
+                   (double)field_uint(m, "idle_ns") / 1e9, field_uint(m, "apic_id"));
+    }
 }
 
 /* One field on a line: sizes readable, times in seconds, the rest as it is. */
@@ -57,6 +77,10 @@ static void print_field(const char *name, size_t name_bytes, const cbor_item_t *
     bool flag;
 
     snprintf(label, sizeof label, "%.*s", (int)name_bytes, name);
+    if (cbor_isa_array(value)) {
+        print_array(label, value);
+        return;
+    }
     if (cbor_isa_map(value)) {
         const struct cbor_pair *p = cbor_map_handle(value);
         size_t i;
@@ -90,10 +114,11 @@ static void print_field(const char *name, size_t name_bytes, const cbor_item_t *
 
 /* What people look for first; the encoding orders keys by their length. */
 static const char *const first_keys[] = {
-    "id",         "name",          "state",        "stop_reason",    "exit_code",      "machine",
-    "vendor",     "cpus",          "now_ns",       "policy",         "size_pages",     "min_pages",
-    "max_pages",  "shares",        "target_pages", "held",           "consumed_pages", "total_pages",
-    "free_pages", "reserve_pages", "core_pages",   "overhead_pages", "guest_pages",
+    "id",           "name",           "state",          "stop_reason", "exit_code",  "machine",
+    "vendor",       "now_ns",         "policy",         "cpus",        "cpu",        "vcpus",
+    "vcpu",         "cpu_shares",     "size_pages",     "min_pages",   "max_pages",  "shares",
+    "target_pages", "held",           "consumed_pages", "total_pages", "free_pages", "reserve_pages",
+    "core_pages",   "overhead_pages", "guest_pages",
 };
 #define FIRST_KEYS (sizeof first_keys / sizeof first_keys[0])
 

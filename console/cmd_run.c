@@ -25,6 +25,8 @@
 #define READY_WITHIN_S    600.0
 #define MEMORY_DEFAULT    "512M"
 #define MIB_PAGES         256u
+#define CPUS_DEFAULT      1u
+#define CPUS_AUTO         2u
 
 /* The command's side of a running broker. */
 struct running {
@@ -87,9 +89,9 @@ static enum status start_broker(const struct run_start *start, struct running *r
     r->machine = &start->machine;
     snprintf(text, sizeof text, "%d\n", (int)r->broker);
     machine_put(r->machine, "pid", text);
-    snprintf(text, sizeof text, "hw=%s\nfirmware=%s\nmemory_mib=%" PRIu64 "\nkeep_log=%d\n",
+    snprintf(text, sizeof text, "hw=%s\nfirmware=%s\nmemory_mib=%" PRIu64 "\ncpus=%u\nkeep_log=%d\n",
              hw_name(start->options.platform.hw), firmware_name(start->options.platform.firmware),
-             start->options.memory_mib, start->keep_log);
+             start->options.memory_mib, start->options.cpus, start->keep_log);
     machine_put(r->machine, "mode", text);
     machine_set_last(r->machine);
     return STATUS_OK;
@@ -165,6 +167,7 @@ static void report(const struct run_start *start, const struct running *r, bool 
         json_text(&j, "hw", hw_name(p->hw));
         json_text(&j, "firmware", firmware_name(p->firmware));
         json_uint(&j, "memory_mib", start->options.memory_mib);
+        json_uint(&j, "cpus", start->options.cpus);
         json_text(&j, "log", machine_path(r->machine, "log", path));
         json_text(&j, "state", r->ended ? "ended" : "running");
         if (r->ended) json_text(&j, "result", e->reason);
@@ -172,9 +175,10 @@ static void report(const struct run_start *start, const struct running *r, bool 
     } else if (r->ended) {
         printf("machine '%s': %s\n", r->machine->name, e->reason);
     } else {
-        printf("machine '%s' is up (%s, %s, %" PRIu64 " MiB). 'tithe stop' ends it; its log is %s\n",
-               r->machine->name, hw_name(p->hw), firmware_name(p->firmware), start->options.memory_mib,
-               machine_path(r->machine, "log", path));
+        printf(
+            "machine '%s' is up (%s, %s, %" PRIu64 " MiB, %u CPU%s). 'tithe stop' ends it; its log is %s\n",
+            r->machine->name, hw_name(p->hw), firmware_name(p->firmware), start->options.memory_mib,
+            start->options.cpus, start->options.cpus == 1 ? "" : "s", machine_path(r->machine, "log", path));
     }
     fflush(stdout);
 }
@@ -227,7 +231,8 @@ const struct option_spec run_options_table[] = {
     {"firmware", "bios|uefi|none",
      "how it boots; none is QEMU's -kernel (default: what the hardware has first)"},
     {"memory", "SIZE", "of the machine (default: " MEMORY_DEFAULT ")"},
-    {"cpus", "N", "of the machine; 1 for now"},
+    {"cpus", "N|auto",
+     "of the machine, 1 to 16; 1 on Bochs with UEFI. auto: 2 where that can be had (default: 1)"},
     {"cmdline", "TEXT", "command line of the core instead of the image's own"},
     {"iso", "FILE", "boot this image instead of build/images/tithe.iso"},
     {"sim-command", "COMMAND", "with --hw sim: run this instead of the steward"},
@@ -249,12 +254,35 @@ static enum status number_option(const struct options *o, const char *name, uint
     return text == NULL ? STATUS_OK : number_parse(text, name, 1, max, value, e);
 }
 
+static enum status parse_cpus(const char *text, const struct platform *p, unsigned *cpus, struct error *e)
+{
+    const unsigned most = platform_cpus_max(p);
+    uint64_t value = CPUS_DEFAULT;
+    char thing[32];
+    enum status s = STATUS_OK;
+
+    if (text != NULL && strcmp(text, "auto") == 0)
+        value = most < CPUS_AUTO ? most : CPUS_AUTO;
+    else if (text != NULL)
+        s = number_parse(text, "cpus", 1, PLATFORM_CPUS_MAX, &value, e);
+    if (s != STATUS_OK) return s;
+    if (value > most) {
+        snprintf(thing, sizeof thing, "--cpus %" PRIu64, value);
+        return error_set(e, STATUS_USAGE, "bad-combination", thing,
+                         "use --firmware bios, or leave out --cpus",
+                         "--hw %s --firmware %s has one CPU: there OVMF describes no others", hw_name(p->hw),
+                         firmware_name(p->firmware));
+    }
+    *cpus = (unsigned)value;
+    return STATUS_OK;
+}
+
 enum status run_start_parse(const struct options *o, const char *machine, struct run_start *start,
                             struct error *e)
 {
     const char *hw = option_value(o, "hw"), *firmware = option_value(o, "firmware");
     const char *memory = option_value(o, "memory"), *name = option_value(o, "name");
-    uint64_t pages, cpus, timeout_s;
+    uint64_t pages, timeout_s;
     enum status s = STATUS_OK;
 
     memset(start, 0, sizeof *start);
@@ -266,13 +294,13 @@ enum status run_start_parse(const struct options *o, const char *machine, struct
     if (s == STATUS_OK && pages % MIB_PAGES != 0)
         s = error_set(e, STATUS_USAGE, "bad-size", memory, "give it in M or G",
                       "is not a whole number of MiB");
-    if (s == STATUS_OK) s = number_option(o, "cpus", 1, 1, &cpus, e);
     if (s == STATUS_OK) s = number_option(o, "timeout", TIMEOUT_MAX_S, TIMEOUT_DEFAULT_S, &timeout_s, e);
     if (s == STATUS_OK) s = machine_find(&start->machine, name, e);
     if (s == STATUS_OK) s = platform_choose(&start->options.platform, start->why, sizeof start->why, e);
+    if (s == STATUS_OK)
+        s = parse_cpus(option_value(o, "cpus"), &start->options.platform, &start->options.cpus, e);
     if (s != STATUS_OK) return s;
     start->options.memory_mib = pages / MIB_PAGES;
-    start->options.cpus = (unsigned)cpus;
     start->options.cmdline = option_value(o, "cmdline");
     start->options.iso = option_value(o, "iso");
     start->options.sim = option_value(o, "sim-command");

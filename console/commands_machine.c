@@ -13,16 +13,19 @@
 const struct command machine_commands[] = {
     {.name = "run",
      .summary = "start a machine in an emulator",
-     .synopsis = "[--hw HW] [--firmware FW] [--memory SIZE] [--foreground]",
+     .synopsis = "[--hw HW] [--firmware FW] [--memory SIZE] [--cpus N] [--foreground]",
      .description = "Starts Bochs (vtx) or QEMU (amd, kvm) with Tithe in it, shows its log until it is "
                     "ready, and leaves it "
                     "running in the background; --foreground stays to the end. Possible are vtx with bios or "
                     "uefi, and amd or "
-                    "kvm with none or uefi. auto takes nested KVM where that works, else QEMU, and says so.\n"
+                    "kvm with none or uefi. Several CPUs can be had with all but vtx with uefi; the core's "
+                    "own option cpus=N uses "
+                    "fewer than there are. auto takes nested KVM where that works, else QEMU, and says so.\n"
                     "With --foreground the status is 0 only when the log's last word was 'tithe: exit 0' and "
                     "the emulator ended "
                     "as it does after that; a triple fault or any other early end gives 4.",
      .examples = "tithe run --hw vtx --firmware uefi --memory 512M\n"
+                 "tithe run --hw amd --cpus 4\n"
                  "tithe run --hw amd --firmware none --foreground --timeout 60\n"
                  "tithe run --hw sim --name play && tithe --machine play list",
      .options = run_options_table,

@@ -13,23 +13,28 @@ const struct command vm_commands[] = {
      .synopsis = "",
      .args_max = 0,
      .run = cmd_list,
-     .description =
-         "A line for each VM. TARGET is how much memory the policy lets it have, with a * when the operator "
-         "holds it (mem-set); CONSUMED is what it has now.",
+     .description = "A line for each VM. VCPUS are its virtual CPUs; TARGET is how much memory the policy "
+                    "lets it have, with a * when the operator "
+                    "holds it (mem-set); CONSUMED is what it has now.",
      .examples = "tithe list\ntithe list --json | jq '.vms[].name'"},
     {.name = "info",
      .summary = "show all about a VM, or about the machine",
      .synopsis = "[VM]",
      .args_max = 1,
      .run = cmd_info,
-     .description = VM_IS,
-     .examples = "tithe info\ntithe info web1"},
+     .description =
+         "Of a VM also what each of its virtual CPUs does: its state, the CPU where it runs or ran last, and "
+         "the CPU time it has had. Of the machine also what each of its CPUs did since it was "
+         "started. " VM_IS,
+     .examples = "tithe info\ntithe info web1\ntithe info --json | jq '.host.cpu[0].idle_ns'"},
     {.name = "top",
-     .summary = "watch memory and VMs live",
+     .summary = "watch memory, CPUs and VMs live",
      .synopsis = "[--once] [--delay SECONDS]",
      .description =
          "On a terminal a live screen: ? for its keys, q leaves, : gives a prompt that takes these verbs. "
-         "Otherwise a snapshot every few seconds.",
+         "Otherwise a snapshot every few seconds. A VM's CPU% is of one CPU and over all its virtual CPUs: "
+         "up to 100 "
+         "for each.",
      .examples = "tithe top\ntithe top --once\ntithe top --json --count 3",
      .options = top_options,
      .args_max = 0,
@@ -41,9 +46,11 @@ const struct command vm_commands[] = {
          "Without --kernel it is Debian's cloud kernel with an initramfs that brings the balloon driver and "
          "a "
          "workload program. A kernel or module may be an image of the machine ('tithe images') or a file "
-         "here, which is uploaded.",
+         "here, which is uploaded.\n"
+         "Virtual CPUs may be more than the machine has CPUs, for one VM and in all: they take turns.",
      .examples = "tithe create web1 --size 192M --min 64M --shares 2000\n"
                  "tithe create w2 --size 192M --append 'tithe.run=touch:64M,verify tithe.then=poweroff'\n"
+                 "tithe create big --size 192M --vcpus 4 --cpu-shares 2000\n"
                  "tithe create tiny --size 16M --mite touch:8M,verify\n"
                  "tithe create k --size 32M --kernel ./kernel.elf --module ./disk.img --cmdline 'verbose'",
      .options = create_options,
@@ -118,12 +125,24 @@ const struct command memory_commands[] = {
      .args_max = 2,
      .run = cmd_mem_min},
     {.name = "shares",
-     .summary = "set a VM's weight against the others",
+     .summary = "set a VM's weight against the others for memory",
      .synopsis = "VM N",
      .description = "1 to 1000000; what they mean is the policy's business. " VM_IS,
      .examples = "tithe shares web1 2000",
      .args_min = 2,
      .args_max = 2,
      .run = cmd_shares},
+    {.name = "cpu-shares",
+     .summary = "set a VM's weight against the others on the CPUs",
+     .synopsis = "VM N",
+     .description = "1 to 1000000; a VM is made with 1000. When VMs want more CPU time than there is, each "
+                    "gets the part that its "
+                    "shares are of the sum. A VM's shares are divided among its virtual CPUs: more of those "
+                    "bring no more time, and "
+                    "none of them can use more than one CPU. What one VM leaves goes to the others. " VM_IS,
+     .examples = "tithe cpu-shares web1 2000",
+     .args_min = 2,
+     .args_max = 2,
+     .run = cmd_cpu_shares},
     {.name = NULL},
 };

@@ -62,8 +62,8 @@ static enum status start_sim(const struct run_options *o, const struct machine *
     if (o->sim != NULL)
         snprintf(command, sizeof command, "exec %s", o->sim);
     else
-        snprintf(command, sizeof command, "exec '%s' --sim vms=0 pages=%" PRIu64 " policies='%s'",
-                 tree_path("build/steward/steward", steward), o->memory_mib * 256,
+        snprintf(command, sizeof command, "exec '%s' --sim vms=0 cpus=%u pages=%" PRIu64 " policies='%s'",
+                 tree_path("build/steward/steward", steward), o->cpus, o->memory_mib * 256,
                  tree_path("policy-lua", policies));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return no_start(e, command);
     fcntl(ends[0], F_SETFL, O_NONBLOCK);

@@ -159,3 +159,9 @@ enum status platform_choose(struct platform *p, char *why, size_t n, struct erro
     return error_set(e, STATUS_USAGE, "bad-combination", thing, possible, "%s cannot be started so",
                      choices[p->hw].emulator);
 }
+
+/* OVMF on Bochs offers no MADT, so nobody could find the others. */
+unsigned platform_cpus_max(const struct platform *p)
+{
+    return p->hw == HW_VTX && p->firmware == FIRMWARE_UEFI ? 1 : PLATFORM_CPUS_MAX;
+}

@@ -38,6 +38,12 @@ enum status platform_parse_firmware(const char *text, enum firmware *firmware, s
  */
 enum status platform_choose(struct platform *p, char *why, size_t n, struct error *e);
 
+/* More CPUs would be slow: they are all emulated by a few of this host's. Bochs' BIOS describes no more, either. */
+#define PLATFORM_CPUS_MAX 16u
+
+/* How many CPUs a chosen platform can be given. */
+unsigned platform_cpus_max(const struct platform *p);
+
 const char *hw_name(enum hw hw);
 const char *firmware_name(enum firmware firmware);
 

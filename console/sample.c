@@ -27,6 +27,8 @@ static void read_vm(const cbor_item_t *m, struct vm_sample *vm)
     vm->min_pages = field_uint(m, "min_pages");
     vm->max_pages = field_uint(m, "max_pages");
     vm->shares = field_uint(m, "shares");
+    vm->vcpus = field_uint(m, "vcpus");
+    vm->cpu_shares = field_uint(m, "cpu_shares");
     vm->target_pages = field_uint(m, "target_pages");
     vm->consumed_pages = field_uint(m, "consumed_pages");
     vm->held = field_bool(m, "held");
@@ -42,8 +44,24 @@ static void read_vm(const cbor_item_t *m, struct vm_sample *vm)
     vm->guest_available_pages = or_unknown(guest, "available_pages");
 }
 
+static void read_cpus(const cbor_item_t *h, struct sample *s)
+{
+    size_t i;
+
+    s->cpu_count = field_count(h, "cpu");
+    if (s->cpu_count > TITHE_CPUS_MAX) s->cpu_count = TITHE_CPUS_MAX;
+    for (i = 0; i < s->cpu_count; i++) {
+        const cbor_item_t *m = field_at(h, "cpu", i);
+
+        s->cpu[i].guest_ns = field_uint(m, "guest_ns");
+        s->cpu[i].steward_ns = field_uint(m, "steward_ns");
+        s->cpu[i].idle_ns = field_uint(m, "idle_ns");
+    }
+}
+
 static void read_host(const cbor_item_t *h, const cbor_item_t *policy, struct sample *s)
 {
+    read_cpus(h, s);
     s->now_ns = field_uint(h, "now_ns");
     s->idle_ns = field_uint(h, "idle_ns");
     s->cpus = field_uint(h, "cpus");

@@ -17,11 +17,15 @@
 struct vm_sample {
     uint64_t id;
     char name[TITHE_NAME_MAX], state[16], stop_reason[16];
-    uint64_t size_pages, min_pages, max_pages, shares, target_pages, consumed_pages;
+    uint64_t size_pages, min_pages, max_pages, shares, vcpus, cpu_shares, target_pages, consumed_pages;
     bool held, balloon_driver;
     uint64_t balloon_target_pages, balloon_actual_pages;
     uint64_t first_touches, balloon_pops, exits, cpu_ns, exit_code;
     uint64_t guest_free_pages, guest_available_pages; /* SAMPLE_UNKNOWN */
+};
+
+struct cpu_sample {
+    uint64_t guest_ns, steward_ns, idle_ns;
 };
 
 struct sample {
@@ -32,6 +36,8 @@ struct sample {
     bool policy_trial;
     uint64_t policy_trial_left;
     char policy_error[TITHE_REASON_MAX];
+    size_t cpu_count;
+    struct cpu_sample cpu[TITHE_CPUS_MAX];
     size_t vm_count;
     struct vm_sample vm[TITHE_VMS_MAX];
 };

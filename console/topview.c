@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpuline.h"
 #include "size.h"
 
 #define BAR_LEAST 12 /* characters a bar needs to say anything */
@@ -37,6 +38,14 @@ static double v_max(const struct row *r)
 static double v_shares(const struct row *r)
 {
     return (double)r->now->shares;
+}
+static double v_vcpus(const struct row *r)
+{
+    return (double)r->now->vcpus;
+}
+static double v_cpu_shares(const struct row *r)
+{
+    return (double)r->now->cpu_shares;
 }
 static double v_target(const struct row *r)
 {
@@ -120,7 +129,9 @@ static const struct column {
     {"POPS", 5, 6, COUNT, v_pops},
     {"G.FREE", 6, 3, SIZE, v_free},
     {"G.AVAIL", 7, 4, SIZE, v_available},
+    {"VCPUS", 5, 2, COUNT, v_vcpus},
     {"CPU%", 5, 2, COUNT, v_cpu},
+    {"C.SHARE", 7, 5, COUNT, v_cpu_shares},
     {"EXIT/s", 7, 5, COUNT, v_exits},
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
@@ -220,19 +231,19 @@ static const char *size_of(uint64_t pages)
 static void head(const struct topview *v, const struct sample *s, const struct sample *before, FILE *out)
 {
     uint64_t up_s = s->now_ns / 1000000000u;
-    char busy[24] = "", text[400];
+    char percent[24] = "", text[400];
 
-    if (before != NULL && s->now_ns > before->now_ns && s->cpus > 0) {
+    if (cpuline_given(s, before)) {
         double idle =
             (double)(s->idle_ns - before->idle_ns) / (double)(s->now_ns - before->now_ns) / (double)s->cpus;
 
-        snprintf(busy, sizeof busy, ", %.0f%% busy", idle > 1 ? 0.0 : 100 * (1 - idle));
+        snprintf(percent, sizeof percent, ", %.0f%% busy", idle > 1 ? 0.0 : 100 * (1 - idle));
     }
     snprintf(text, sizeof text,
              "tithe top  %s on %s  up %" PRIu64 ":%02" PRIu64 ":%02" PRIu64 "  %" PRIu64
              " CPU%s%s  policy %s%s",
              s->vendor, s->machine, up_s / 3600, up_s / 60 % 60, up_s % 60, s->cpus, s->cpus == 1 ? "" : "s",
-             busy, s->policy, s->policy_trial ? " (on trial)" : "");
+             percent, s->policy, s->policy_trial ? " (on trial)" : "");
     fprintf(out, "%.*s\n", v->width, text);
     snprintf(
         text, sizeof text, "memory %s: free %s, reserve %s, core %s, overhead %s, guests %s; overcommit %.2f",
@@ -240,6 +251,7 @@ static void head(const struct topview *v, const struct sample *s, const struct s
         size_of(s->overhead_pages), size_of(s->guest_pages), sample_overcommit(s));
     fprintf(out, "%.*s\n", v->width, text);
     host_bar(out, s, v->width - 2 > 100 ? 100 : v->width - 2);
+    cpuline_write(s, before, v->width, out);
     if (s->policy_error[0] != '\0') {
         snprintf(text, sizeof text, "policy error: %s", s->policy_error);
         fprintf(out, "%.*s\n", v->width, text);
@@ -266,9 +278,9 @@ static int by_column(const void *pa, const void *pb)
     return sort_view->reverse ? -order : order;
 }
 
-static int count_lines(const struct sample *s)
+static int count_lines(const struct sample *s, const struct sample *before)
 {
-    return 4 + (s->policy_error[0] != '\0') + (s->steward_restarts > 0);
+    return 4 + cpuline_given(s, before) + (s->policy_error[0] != '\0') + (s->steward_restarts > 0);
 }
 
 int topview_write(const struct topview *v, const struct sample *now, const struct sample *before, FILE *out)
@@ -303,5 +315,5 @@ int topview_write(const struct topview *v, const struct sample *now, const struc
     }
     if (v->event_count > 0) fputc('\n', out);
     for (i = 0; i < v->event_count; i++) fprintf(out, "%.*s\n", v->width, v->events[i]);
-    return count_lines(now);
+    return count_lines(now, before);
 }

@@ -15,7 +15,7 @@ console_setup() {
 }
 
 start_sim() {
-    "$TITHE" run --hw sim --name "${1:-sim}" --memory 256M --timeout 100 >/dev/null
+    "$TITHE" run --hw sim --name "${1:-sim}" --memory 256M --cpus 2 --timeout 100 >/dev/null
 }
 
 console_cleanup() {

@@ -141,10 +141,11 @@ gone() {
 
 @test "memory, CPUs and command line reach the emulator whole" {
     fake_qemu 1 'say "tithe: exit 0"'
-    run_amd --foreground --memory 1.5G --cmdline 'a "b c" #d @e@ f=$HOME'
+    run_amd --foreground --memory 1.5G --cpus 16 --cmdline 'a "b c" #d @e@ f=$HOME'
     assert_success
     run cat "$XDG_RUNTIME_DIR/qemu.args"
     assert_line 1536
+    assert_equal "$(grep -A 1 -x -e -smp <<<"$output")" $'-smp\n16'
     assert_line 'a "b c" #d @e@ f=$HOME'
     run_amd --foreground --deterministic
     run cat "$XDG_RUNTIME_DIR/qemu.args"
@@ -182,12 +183,39 @@ gone() {
     assert_failure 2
     run tithe run --hw amd --memory 5X
     assert_failure 2
-    run tithe run --hw amd --cpus 2
-    assert_failure 2
     run tithe run --hw amd --timeout 0
     assert_failure 2
     run tithe run --hw amd --name '../x'
     assert_failure 2
+}
+
+@test "CPUs: one unless asked, as many as the platform can have, and auto" {
+    fake_qemu 1 'say "tithe: exit 0"'
+    local asked
+    for asked in '' '--cpus 4' '--cpus auto'; do
+        run_amd --json --foreground $asked
+        assert_success
+        case $asked in '') assert_output --partial '"cpus":1,' ;; *4) assert_output --partial '"cpus":4,' ;; *) assert_output --partial '"cpus":2,' ;; esac
+        assert_equal "$(grep -A 1 -x -e -smp "$XDG_RUNTIME_DIR/qemu.args" | tail -n 1)" "$(field cpus <<<"$output")"
+    done
+    for asked in 0 17 -1 two ''; do
+        run tithe run --hw amd --cpus "$asked"
+        assert_failure 2
+        assert_output --partial "cpus '$asked': "
+        assert_output --partial 'from 1 to 16'
+    done
+}
+
+@test "CPUs: Bochs with UEFI has one, and says so; auto takes it" {
+    run tithe run --hw vtx --firmware uefi --cpus 2
+    assert_failure 2
+    assert_output --partial -- '--cpus 2: --hw vtx --firmware uefi has one CPU'
+    assert_output --partial -- '--firmware bios'
+    rm "$TITHE_TOP/build/images/tithe.iso"
+    for asked in 1 auto; do
+        run tithe run --hw vtx --firmware uefi --cpus $asked
+        assert_failure 4 # that it misses the image means that it was content with the CPUs
+    done
 }
 
 @test "auto says what it took and why" {

@@ -8,7 +8,7 @@ teardown_file() { console_cleanup; }
 @test "--help lists every verb and the exit statuses" {
     run tithe --help
     assert_success
-    for verb in list info top create destroy pause unpause console mem-set mem-max mem-min shares 'policy list' \
+    for verb in list info top create destroy pause unpause console mem-set mem-max mem-min shares cpu-shares 'policy list' \
         'policy show' 'policy check' 'policy load' 'policy rollback' 'policy set' stats events ledger log images \
         upload run stop demo 'exp run' version; do
         assert_line --regexp "^ +$verb +[a-z]"
@@ -19,7 +19,7 @@ teardown_file() { console_cleanup; }
 @test "every verb has a man page" {
     local verbs
     verbs=$(tithe --help | sed -n 's/^       \([a-z][a-z-]*\( [a-z]*\)\?\)  .*/\1/p' | grep -v '^tithe')
-    [ "$(wc -l <<<"$verbs")" -ge 29 ]
+    [ "$(wc -l <<<"$verbs")" -ge 30 ]
     while read -r verb; do
         # shellcheck disable=SC2086
         run tithe $verb --help
@@ -88,6 +88,28 @@ teardown_file() { console_cleanup; }
         assert_failure 2
         assert_output --partial 'from 1 to 1000000'
     done
+}
+
+@test "vCPUs and CPU shares out of range, or no numbers: the thing, the range" {
+    for vcpus in 0 9 -1 two 1.5 18446744073709551617; do
+        run tithe create a --size 16M --vcpus "$vcpus"
+        assert_failure 2
+        assert_output --partial "vcpus '$vcpus': "
+        assert_output --partial 'from 1 to 8'
+    done
+    for shares in 0 -1 1000001 many ''; do
+        run tithe create a --size 16M --cpu-shares "$shares"
+        assert_failure 2
+        assert_output --partial "cpu-shares '$shares': "
+        assert_output --partial 'from 1 to 1000000'
+        run tithe cpu-shares a "$shares"
+        assert_failure 2
+        assert_output --partial "cpu-shares '$shares': "
+        assert_output --partial 'from 1 to 1000000'
+    done
+    run tithe cpu-shares a
+    assert_failure 2
+    assert_output --partial 'tithe cpu-shares VM N'
 }
 
 @test "without a machine: says so, and how to get one" {

@@ -25,7 +25,7 @@ teardown_file() { console_cleanup; }
     assert_success
     assert_output --regexp '^c1 \(id [0-9]+\) created$'
     run tithe list
-    assert_line --regexp '^ +[0-9]+ +c1 +running +64M +16M +48M +2000'
+    assert_line --regexp '^ +[0-9]+ +c1 +running +64M +16M +48M +2000 +1 '
     run tithe info c1
     assert_line --regexp '^min_pages +16M'
     run tithe destroy c1
@@ -111,6 +111,34 @@ teardown_file() { console_cleanup; }
     run tithe mem-set nosuch 32M
     assert_failure 1
     tithe destroy m1
+}
+
+@test "vCPUs, more than the machine has CPUs: list, info, cpu-shares" {
+    run tithe create v1 --size 16M --vcpus 8 --cpu-shares 250
+    assert_success
+    run tithe list
+    assert_line --regexp '^ +[0-9]+ +v1 +running +16M +0K +16M +1000 +8 '
+    run tithe info v1
+    assert_line --regexp '^vcpus +8$'
+    assert_line --regexp '^cpu_shares +250$'
+    assert_line --regexp '^vcpu 0 +runnable, CPU [01], [0-9.]+ s$'
+    assert_line --regexp '^vcpu 7 +runnable, CPU [01], [0-9.]+ s$'
+    refute_line --regexp '^vcpu 8'
+    run tithe cpu-shares v1 7
+    assert_success
+    assert_output --regexp '^v1 \(id [0-9]+\) CPU shares: 7$'
+    [ "$(tithe --json info v1 | field cpu_shares)" = 7 ]
+    [ "$(tithe --json cpu-shares v1 8 | field name)" = v1 ]
+    run tithe cpu-shares nosuch 7
+    assert_failure 1
+    tithe destroy v1
+}
+
+@test "the machine's CPUs in info" {
+    run tithe info
+    assert_line --regexp '^cpus +2$'
+    assert_line --regexp '^cpu 1 +guests [0-9.]+ s, steward [0-9.]+ s, idle [0-9.]+ s, APIC id 1$'
+    [ "$(tithe --json info | json '["host"]["cpu"][1]["apic_id"]')" = 1 ]
 }
 
 @test "console: dump, send, expect, and its ends" {
@@ -246,6 +274,7 @@ teardown_file() { console_cleanup; }
     run tithe top --count 2 --delay 1 --width 60
     assert_success
     [ "$(awk '{ if (length > m) m = length } END { print m }' <<<"$output")" -le 60 ]
+    assert_line --regexp '^CPU% guest/core/steward/idle  0: [0-9]+/[0-9]+/[0-9]+/[0-9]+  1: '
     [ "$(tithe top --json --count 2 --delay 1 | grep -c '"vms":\[{')" = 2 ]
     run tithe top --count 0
     assert_failure 2
@@ -266,8 +295,11 @@ teardown_file() { console_cleanup; }
 
 @test "exp run: verbs as functions, arguments, errors with their status" {
     cat >"$BATS_TEST_TMPDIR/good.lua" <<'LUA'
-local made = tithe.create { name = tithe.args[1], size = "16M", min = "1M" }
+local made = tithe.create { name = tithe.args[1], size = "16M", min = "1M", vcpus = 3, cpu_shares = 9 }
 assert(tithe.info(made.id).min_pages == 256)
+assert(#tithe.info(made.id).vcpu == 3 and tithe.info(made.id).cpu_shares == 9)
+tithe.cpu_shares(made.id, 10)
+assert(tithe.info(made.id).cpu_shares == 10 and #tithe.info().cpu == 2)
 tithe.mem_set(made.id, "8M")
 local ok, e = tithe.try("destroy", { vm = "nosuch" })
 assert(not ok and e.code == "not-found" and e.status == 1)

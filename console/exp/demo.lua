@@ -44,7 +44,7 @@ end
 
 -- ---- The machine ---------------------------------------------------------------------------------------------------
 
-local words = { "--memory", memory, "--name", o.name or "demo", "--timeout", o.timeout or "3600" }
+local words = { "--memory", memory, "--cpus", o.cpus or "auto", "--name", o.name or "demo", "--timeout", o.timeout or "3600" }
 for _, name in ipairs { "hw", "firmware", "sim-command" } do
     if o[name] then
         words[#words + 1] = "--" .. name
@@ -62,8 +62,9 @@ local name, hw, firmware, why = tithe.start(table.unpack(words))
 if why ~= "" then say("%s", why) end
 local host = tithe.info()
 local is_sim = host.vendor == "sim"
-say("machine '%s' is up after %.0f s: %s (--hw %s --firmware %s), %s free of %s", name, tithe.host_now() - began_host,
-    host.machine, hw, firmware, tithe.size(host.free_pages), tithe.size(host.total_pages))
+say("machine '%s' is up after %.0f s: %s (--hw %s --firmware %s), %d CPU%s, %s free of %s", name,
+    tithe.host_now() - began_host, host.machine, hw, firmware, host.cpus, host.cpus == 1 and "" or "s",
+    tithe.size(host.free_pages), tithe.size(host.total_pages))
 
 -- ---- The load: what fits ------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ function tithe.stats()
     return stats
 end
 
--- name = and size = are needed; also min, max, shares, kernel, module, cmdline, append, mite, paused.
+-- name = and size = are needed; also min, max, shares, vcpus, cpu_shares, kernel, module, cmdline, append, mite, paused.
 function tithe.create(vm)
     local kernel, module, cmdline = vm.kernel, vm.module, vm.cmdline
     if vm.mite then
@@ -63,6 +63,8 @@ function tithe.create(vm)
         min_pages = vm.min and tithe.pages(vm.min, "min") or 0,
         max_pages = vm.max and tithe.pages(vm.max, "max") or size,
         shares = vm.shares,
+        vcpus = vm.vcpus,
+        cpu_shares = vm.cpu_shares,
         paused = vm.paused,
     })
 end
@@ -76,6 +78,8 @@ end
 function tithe.mem_max(vm, size) return call("mem-max", { vm = vm, pages = tithe.pages(size) }) end
 function tithe.mem_min(vm, size) return call("mem-min", { vm = vm, pages = tithe.pages(size) }) end
 function tithe.shares(vm, shares) return call("shares", { vm = vm, shares = shares }) end
+
+function tithe.cpu_shares(vm, shares) return call("cpu-shares", { vm = vm, shares = shares }) end
 
 function tithe.policy_check(source) return tithe.policy("policy-check", source) end
 function tithe.policy_load(source) return tithe.policy("policy-load", source) end

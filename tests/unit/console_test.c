@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "cborx.h"
+#include "cpuline.h"
 #include "emulator.h"
 #include "envelope.h"
 #include "json.h"
@@ -301,6 +302,49 @@ static void json_is_json(void **state)
     cbor_decref(&item);
 }
 
+static void cpu_line(const struct sample *now, const struct sample *before, int width, char *line, size_t n)
+{
+    FILE *out;
+
+    memset(line, 0, n);
+    out = fmemopen(line, n - 1, "w");
+    cpuline_write(now, before, width, out);
+    fclose(out);
+    assert_int_equal(*line != '\0', cpuline_given(now, before));
+}
+
+static void cpus_have_a_line_as_detailed_as_it_fits(void **state)
+{
+    static struct sample now, before;
+    char line[256];
+    size_t i;
+    (void)state;
+
+    now = (struct sample){.now_ns = 3000, .cpus = 3, .cpu_count = 3};
+    before = (struct sample){.now_ns = 2000, .cpus = 3, .cpu_count = 3};
+    before.cpu[0] = (struct cpu_sample){.guest_ns = 500, .steward_ns = 20, .idle_ns = 7};
+    now.cpu[0] = (struct cpu_sample){.guest_ns = 1110, .steward_ns = 50, .idle_ns = 347};
+    now.cpu[1] = (struct cpu_sample){.guest_ns = 1700, .idle_ns = 3}; /* a turn that began before */
+    before.cpu[2].idle_ns = 9;                                        /* what cannot be */
+    cpu_line(&now, &before, 80, line, sizeof line);
+    assert_string_equal(line, "CPU% guest/core/steward/idle  0: 61/2/3/34  1: 100/0/0/0  2: 0/100/0/0\n");
+    cpu_line(&now, &before, 60, line, sizeof line);
+    assert_string_equal(line, "CPU% busy  0: 66  1: 100  2: 100\n");
+    cpu_line(&now, &before, 30, line, sizeof line);
+    assert_string_equal(line, "CPUs, busy in tenths (*: all) \n");
+    cpu_line(&now, NULL, 80, line, sizeof line);
+    assert_string_equal(line, "");
+    before.cpu_count = 2; /* another machine */
+    cpu_line(&now, &before, 80, line, sizeof line);
+    assert_string_equal(line, "");
+    now.cpu_count = before.cpu_count = TITHE_CPUS_MAX;
+    for (i = 0; i < TITHE_CPUS_MAX; i++)
+        now.cpu[i] = (struct cpu_sample){.guest_ns = UINT64_MAX, .steward_ns = UINT64_MAX, .idle_ns = 505};
+    cpu_line(&now, &before, 120, line, sizeof line);
+    assert_memory_equal(line, "CPUs, busy in tenths (*: all)  ***", 34);
+    assert_int_equal(strlen(line), 32 + TITHE_CPUS_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +362,7 @@ int main(void)
         cmocka_unit_test(impossible_combinations_say_what_is_possible),
         cmocka_unit_test(envelopes_are_read),
         cmocka_unit_test(json_is_json),
+        cmocka_unit_test(cpus_have_a_line_as_detailed_as_it_fits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 
 static const char *isolation(struct vcpu *v, const struct vmcb *c)
 {
+    const struct svm_vcpu *h = v->hw;
     uint32_t passing = INTERCEPT_VINTR | INTERCEPT_IRET;
 
     if (!(c->np_enable & 1)) return "nested paging is off";
@@ -26,7 +27,11 @@ static const char *isolation(struct vcpu *v, const struct vmcb *c)
     if (!(c->v_masking & V_MASKING)) return "the guest's IF would mask host interrupts";
     if (!(rdmsr(MSR_EFER) & EFER_NXE))
         return "host EFER.NXE is off: no-execute second-level entries would fault";
-    if (this_cpu()->live_vcpu == v && (c->asid == 0 || c->asid >= svm_caps.asids)) return "ASID out of range";
+    if (v->tlb.gate & 1) return "the gate of its TLB was left open";
+    if (this_cpu()->live_vcpu != v) return NULL;
+    if (c->asid == 0 || c->asid >= svm_caps.asids) return "ASID out of range";
+    if (h->asid_cpu != this_cpu()->index) return "ASID is another CPU's";
+    if (h->host_vmcb != svm_this_cpu()->host_vmcb) return "host state is another CPU's";
     return NULL;
 }
 

@@ -41,6 +41,7 @@ static const char *isolation(struct vcpu *v)
     if (~vmread(CR0_MASK) & (CR0_CD | CR0_NW | CR0_NE)) return "CR0 mask lets the guest switch caching off";
     if (~vmread(CR4_MASK) & ~vmx_cr4_guest()) return "CR4 mask lets the guest change the core's bits";
     if (vmread(VMCS_LINK) != UINT64_MAX) return "VMCS link pointer is set";
+    if (v->tlb.gate & 1) return "the gate of its TLB was left open";
     return NULL;
 }
 
@@ -49,6 +50,7 @@ static const char *host_state(void)
     if (vmread(HOST_CR3) != read_cr3()) return "host CR3 is not what the core runs on";
     if (vmread(HOST_GS_BASE) != (uint64_t)this_cpu()) return "host GS base is another CPU's";
     if (vmread(HOST_TR_BASE) != (uint64_t)&this_cpu()->tss) return "host TR base is another CPU's";
+    if (vmread(HOST_GDT_BASE) != (uint64_t)&this_cpu()->gdt) return "host GDT is another CPU's";
     if (vmread(HOST_CR0) != read_cr0()) return "host CR0 changed since the VMCS was made";
     if (vmread(HOST_CR4) != read_cr4()) return "host CR4 changed since the VMCS was made";
     if (vmread(HOST_EFER) != rdmsr(MSR_EFER)) return "host EFER changed since the VMCS was made";

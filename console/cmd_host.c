@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * `tithe stats`, `ledger`, `images`, `upload`.
+ * `tithe stats`, `ledger`, `disks`, `images`, `upload`.
  */
 #include "cmd_host.h"
 
@@ -102,6 +102,46 @@ enum status cmd_images(struct context *t, struct error *e)
                    field_bool(image, "sealed") ? "" : "  unfinished");
         }
     }
+    listing_free(&l);
+    return s;
+}
+
+static void print_disk(const cbor_item_t *d)
+{
+    char size[16], reach[16];
+    size_t i;
+
+    printf("disk %" PRIu64 "  %s  %s  %s  DMA below %s\n", field_uint(d, "index"), field_text(d, "name"),
+           field_text(d, "model"), size_text(field_uint(d, "sectors") / 8, size, sizeof size),
+           size_text(field_uint(d, "dma_limit_pages"), reach, sizeof reach));
+    printf("    reads %" PRIu64 " (%" PRIu64 " sectors)  writes %" PRIu64 " (%" PRIu64
+           " sectors)  flushes %" PRIu64 "  retries %" PRIu64 "  errors %" PRIu64 "\n",
+           field_uint(d, "reads"), field_uint(d, "read_sectors"), field_uint(d, "writes"),
+           field_uint(d, "written_sectors"), field_uint(d, "flushes"), field_uint(d, "retries"),
+           field_uint(d, "errors"));
+    printf("    partitions: %s\n", field_text(d, "table"));
+    for (i = 0; i < field_count(d, "partitions"); i++) {
+        const cbor_item_t *p = field_at(d, "partitions", i);
+
+        printf("    %3" PRIu64 "  %8s at sector %-10" PRIu64 "  %s  %s%s\n", field_uint(p, "number"),
+               size_text(field_uint(p, "sectors") / 8, size, sizeof size), field_uint(p, "first_sector"),
+               field_text(p, "type"), field_text(p, "name"), field_bool(p, "swap") ? "  (Tithe's swap)" : "");
+    }
+}
+
+enum status cmd_disks(struct context *t, struct error *e)
+{
+    struct listing l = {0};
+    struct client *c;
+    size_t i;
+    enum status s = context_client(t, &c, e);
+
+    if (s == STATUS_OK) s = listing_get(&l, c, "disks", "disks", e);
+    if (s == STATUS_OK && t->json)
+        listing_json(&l);
+    else if (s == STATUS_OK && listing_count(&l) == 0)
+        puts("the machine has no disk that Tithe can use");
+    for (i = 0; s == STATUS_OK && !t->json && i < listing_count(&l); i++) print_disk(listing_at(&l, i));
     listing_free(&l);
     return s;
 }

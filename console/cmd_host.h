@@ -13,6 +13,7 @@ enum status cmd_stats(struct context *t, struct error *e);
 enum status cmd_events(struct context *t, struct error *e);
 enum status cmd_ledger(struct context *t, struct error *e);
 enum status cmd_log(struct context *t, struct error *e);
+enum status cmd_disks(struct context *t, struct error *e);
 enum status cmd_images(struct context *t, struct error *e);
 enum status cmd_upload(struct context *t, struct error *e);
 enum status cmd_images_delete(struct context *t, struct error *e);

@@ -235,6 +235,7 @@ const struct option_spec run_options_table[] = {
      "of the machine, 1 to 16; 1 on Bochs with UEFI. auto: 2 where that can be had (default: 1)"},
     {"cmdline", "TEXT", "command line of the core instead of the image's own"},
     {"iso", "FILE", "boot this image instead of build/images/tithe.iso"},
+    {"disk", "FILE", "a raw disk image, to be the machine's first IDE disk; it is written to"},
     {"sim-command", "COMMAND", "with --hw sim: run this instead of the steward"},
     {"deterministic", NULL, "time is the instruction count, so that two runs are alike"},
     {"timeout", "SECONDS", "end the machine after this time (default: 14400)"},
@@ -303,6 +304,7 @@ enum status run_start_parse(const struct options *o, const char *machine, struct
     start->options.memory_mib = pages / MIB_PAGES;
     start->options.cmdline = option_value(o, "cmdline");
     start->options.iso = option_value(o, "iso");
+    start->options.disk = option_value(o, "disk");
     start->options.sim = option_value(o, "sim-command");
     start->options.deterministic = option_given(o, "deterministic");
     start->timeout_s = (double)timeout_s;

@@ -19,6 +19,7 @@ struct run_options {
     unsigned cpus;
     const char *cmdline; /* for the core; NULL: the image's own */
     const char *iso;     /* NULL: the one that was built */
+    const char *disk;    /* image of the first IDE disk; NULL: none */
     const char *sim;     /* with HW_SIM: a shell command; NULL: the steward's simulator */
     bool deterministic;  /* time is the instruction count */
 };

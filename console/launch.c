@@ -93,12 +93,35 @@ static bool boots_iso(const struct platform *p)
     return p->firmware != FIRMWARE_NONE;
 }
 
+static enum status check_disk(const struct run_options *o, struct error *e)
+{
+    struct stat st;
+
+    if (o->platform.hw == HW_SIM)
+        return error_set(e, STATUS_USAGE, "bad-option", "--disk", "leave it out",
+                         "the simulated machine has a disk of its own");
+    if (stat(o->disk, &st) < 0 || access(o->disk, R_OK | W_OK) < 0)
+        return error_set(e, STATUS_USAGE, "no-file", o->disk,
+                         "make one with 'truncate -s 64M FILE' and sfdisk", "cannot be read and written (%s)",
+                         strerror(errno));
+    if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size % 512 != 0)
+        return error_set(e, STATUS_USAGE, "bad-disk", o->disk,
+                         "make one with 'truncate -s 64M FILE' and sfdisk",
+                         "is no file of whole sectors of 512 bytes");
+    /* Neither emulator's notation has a way to quote every character. */
+    if (strpbrk(o->disk, ",\"\n") != NULL)
+        return error_set(e, STATUS_USAGE, "bad-name", o->disk, "rename it",
+                         "has a comma, a quote or a line end in its name");
+    return STATUS_OK;
+}
+
 enum status emulator_check(const struct run_options *o, struct error *e)
 {
     size_t i = find_launch(&o->platform);
     char path[FILES_PATH_MAX], mend[80];
     const struct need *n;
 
+    if (o->disk != NULL && check_disk(o, e) != STATUS_OK) return e->status;
     if (o->platform.hw == HW_SIM) {
         if (o->sim != NULL || access(tree_path("build/steward/steward", path), X_OK) == 0) return STATUS_OK;
         return error_set(e, STATUS_EMULATOR, "missing", path, MAKE_ALL, "the simulated machine is not there");
@@ -188,10 +211,12 @@ static enum status qemu_command(struct launch *l, char *text, const struct templ
 {
     /* Time is the instruction count, 1 ns each; firmware would be slow at that, so it gets 16. */
     static char direct[] = "-icount shift=0,sleep=off -rtc base=2026-01-01,clock=vm -seed 1";
+    static char disk[] = "-drive \"file=@DISK@,format=raw,if=ide,index=0\"";
     static char by_firmware[] = "-icount shift=4,sleep=off -rtc base=2026-01-01,clock=vm -seed 1";
     enum status s = add_word(l, "qemu-system-x86_64", values, thing, e);
 
     if (s == STATUS_OK) s = add_words(l, text, values, thing, e);
+    if (s == STATUS_OK && l->options->disk != NULL) s = add_words(l, disk, values, thing, e);
     if (s != STATUS_OK || !l->options->deterministic) return s;
     return add_words(l, boots_iso(&l->options->platform) ? by_firmware : direct, values, thing, e);
 }
@@ -202,11 +227,18 @@ static enum status bochs_command(struct launch *l, const char *text, const struc
                                  const char *thing, struct error *e)
 {
     static const char *const words[] = {"bochs-bin", "-q", "-f", "bochsrc", "-rc", "debugger"};
-    char *filled = template_fill(text, values, thing, e);
-    enum status s = filled != NULL ? STATUS_OK : e->status;
+    /* Without a geometry Bochs takes the size of the file. */
+    static const char disk[] = "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14\n"
+                               "ata0-master: type=disk, mode=flat, path=\"@DISK@\", cylinders=0\n";
+    char *all = NULL, *filled = NULL;
+    enum status s = STATUS_OK;
     size_t i;
 
-    if (s != STATUS_OK) return s;
+    if (asprintf(&all, "%s\n%s", text, l->options->disk != NULL ? disk : "") < 0)
+        return error_set(e, STATUS_EMULATOR, "no-memory", thing, "", "no memory");
+    filled = template_fill(all, values, thing, e);
+    free(all);
+    if (filled == NULL) return e->status;
     machine_put(l->machine, "bochsrc", filled);
     free(filled);
     machine_put(l->machine, "debugger", "c\nq\n");
@@ -225,7 +257,7 @@ enum status launch_make(struct launch *l, struct error *e)
         modules[FILES_PATH_MAX];
     char serial[MACHINE_PATH_MAX], log[MACHINE_PATH_MAX], port[16], memory[24], cpus[16];
     const char *cmdline = o->cmdline != NULL ? o->cmdline : "";
-    char iso_real[PATH_MAX];
+    char iso_real[PATH_MAX], disk_real[PATH_MAX] = "";
     uint8_t *raw;
     size_t bytes;
     enum status s;
@@ -237,7 +269,9 @@ enum status launch_make(struct launch *l, struct error *e)
     /* The emulator has a working directory of its own. */
     if (o->iso != NULL && realpath(o->iso, iso_real) != NULL)
         snprintf(iso, sizeof iso, "%.*s", (int)sizeof iso - 1, iso_real);
-    if (boots_iso(&o->platform) && o->cmdline != NULL)
+    if (o->disk != NULL && realpath(o->disk, disk_real) == NULL)
+        s = error_set(e, STATUS_USAGE, "no-file", o->disk, "", "cannot be found (%s)", strerror(errno));
+    if (s == STATUS_OK && boots_iso(&o->platform) && o->cmdline != NULL)
         s = make_iso(l, machine_path(l->machine, "iso", iso), e);
     snprintf(port, sizeof port, "%u", l->serial_port);
     snprintf(memory, sizeof memory, "%" PRIu64, o->memory_mib);
@@ -252,6 +286,7 @@ enum status launch_make(struct launch *l, struct error *e)
             {"SERIAL_PORT", port},
             {"MEMORY_MIB", memory},
             {"CPUS", cpus},
+            {"DISK", disk_real},
             {"LOG", machine_path(l->machine, "emulator.log", log)},
             {NULL, NULL},
         };

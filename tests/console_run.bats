@@ -152,6 +152,28 @@ gone() {
     assert_line 'shift=0,sleep=off'
 }
 
+@test "a disk image reaches the emulator by its whole path, or is refused" {
+    local dir=$BATS_TEST_TMPDIR
+    truncate -s 1M "$dir/a disk.img" "$dir/a,b.img"
+    truncate -s 1000 "$dir/odd.img"
+    fake_qemu 1 'say "tithe: exit 0"'
+    cd "$dir"
+    run_amd --foreground --disk 'a disk.img'
+    assert_success
+    run cat "$XDG_RUNTIME_DIR/qemu.args"
+    assert_line "file=$dir/a disk.img,format=raw,if=ide,index=0"
+    run_amd --disk odd.img
+    assert_failure 2
+    assert_output --partial 'whole sectors'
+    run_amd --disk a,b.img
+    assert_failure 2
+    run_amd --disk none.img
+    assert_failure 2
+    assert_output --partial "truncate"
+    run tithe run --hw sim --disk 'a disk.img'
+    assert_failure 2
+}
+
 @test "what is missing is named, with what mends it" {
     fake_qemu 1 true
     rm "$TITHE_TOP/build/images/modules.cpio"

@@ -234,6 +234,15 @@ teardown_file() { console_cleanup; }
     tithe --json log | field log | grep -q 'simulated machine'
 }
 
+@test "disks: partitions with the GUIDs of their types" {
+    run tithe disks
+    assert_success
+    assert_line --regexp '^disk 0  sim  simulated disk  1G  DMA below 4G$'
+    assert_line --regexp '^ +1 +512M at sector 2048 +0FC63DAF-8483-4772-8E79-3D69D8477DE4  data$'
+    assert_line --regexp "0EB00D6F-6F6A-455F-A7C8-23FB488147A7  swap  \(Tithe's swap\)$"
+    [ "$(tithe --json disks | json '["disks"][0]["partitions"][1]["swap"]')" = True ]
+}
+
 @test "the ledger balances" {
     tithe create l1 --size 16M
     run tithe ledger

@@ -58,7 +58,7 @@ def case_schema():
         ask('create', name='x', kernel='vmlinuz', module='initrd', size_pages=1000, min_pages=10, vcpus=8, cpu_shares=5,
             paused=True)
         time.sleep(0.3)
-        for verb in ('list', 'info', 'snapshot', 'policy-list', 'policy-info', 'stats', 'ledger', 'images'):
+        for verb in ('list', 'info', 'snapshot', 'policy-list', 'policy-info', 'stats', 'ledger', 'images', 'disks'):
             ask(verb)
         ask('info', vm='x')
         ask('info', vm=1)
@@ -93,7 +93,7 @@ def case_schema():
 def case_deterministic():
     """answers are byte for byte what another encoder makes of them"""
     with Peer(*QUICK, 'vms=20') as p:
-        for verb in ('hello', 'list', 'snapshot', 'policy-info', 'events', 'images'):
+        for verb in ('hello', 'list', 'snapshot', 'policy-info', 'events', 'images', 'disks'):
             p.id += 1
             p.send(frame(p.request(verb, {'seq': 0} if verb == 'events' else {})))
             raw = p.message()

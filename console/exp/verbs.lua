@@ -34,6 +34,7 @@ end
 function tithe.hello() return call("hello") end
 function tithe.snapshot() return whole("snapshot", "vms") end
 function tithe.list() return whole("list", "vms").vms end
+function tithe.disks() return whole("disks", "disks").disks end
 function tithe.images() return whole("images", "images").images end
 function tithe.ledger() return call("ledger") end
 function tithe.info(vm) return vm and call("info", { vm = vm }).vm or call("info").host end

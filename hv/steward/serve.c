@@ -40,6 +40,7 @@ const struct verb verbs[] = {
     {"events", " seq ", false, verb_events},
     {"ledger", " ", false, verb_ledger},
     {"log", " offset ", false, verb_log},
+    {"disks", " after ", false, verb_disks},
     {"images", " after ", false, verb_images},
     {"image-create", " name bytes ", true, verb_image_create},
     {"image-write", " name offset data ", true, verb_image_write},

@@ -39,6 +39,35 @@ void sim_log(struct sim *sim, const char *line)
     sim->snap.log_offset = sim->log.end;
 }
 
+/* ---- Disks -------------------------------------------------------------- */
+
+static int64_t disk_next(struct tithe_disk *d)
+{
+    static const struct tithe_disk disk = {
+        .name = "sim",
+        .model = "simulated disk",
+        .table = "GPT",
+        .sectors = 1 << 21,
+        .dma_limit_pages = 1 << 20,
+        .partition_count = 2,
+        .partition = {{.first_sector = 2048,
+                       .sectors = 1 << 20,
+                       .type = {0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8,
+                                0x47, 0x7d, 0xe4},
+                       .name = "data",
+                       .number = 1},
+                      {.first_sector = 1 << 20 | 2048,
+                       .sectors = 1 << 19,
+                       .type = {0x6f, 0x0d, 0xb0, 0x0e, 0x6a, 0x6f, 0x5f, 0x45, 0xa7, 0xc8, 0x23, 0xfb, 0x48,
+                                0x81, 0x47, 0xa7},
+                       .name = "swap",
+                       .number = 2,
+                       .swap = 1}}};
+    if (d->index > 0) return -TITHE_ENOENT;
+    *d = disk;
+    return 0;
+}
+
 /* ---- Images ------------------------------------------------------------- */
 
 static struct sim_image *find_image(struct sim *sim, const char *name)
@@ -181,6 +210,7 @@ int64_t sim_store_op(struct sim *sim, struct tithe_mgmt *m)
         if (m->u.image.index >= sim->image_count) return -TITHE_ENOENT;
         m->u.image = sim->images[m->u.image.index].about;
         return 0;
+    case TITHE_OP_DISK_NEXT: return disk_next(&m->u.disk);
     case TITHE_OP_IMAGE_CREATE: return image_create(sim, m);
     case TITHE_OP_IMAGE_WRITE:
     case TITHE_OP_IMAGE_SEAL:

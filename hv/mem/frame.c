@@ -13,7 +13,11 @@
 
 struct frame_pool frame_pool = {.lock = LOCK_INIT(LOCK_FRAMES), .free_head = FRAME_NO_LINK};
 
-static const char *const state_names[FRAME_STATES] = {"absent", "free", "core", "table", "guest", "parked"};
+/* Frames that are freed under one hold of the lock: others' first touches wait for it. */
+#define PIECE 256u
+
+static const char *const state_names[FRAME_STATES] = {"absent", "free",   "core",   "table",
+                                                      "guest",  "parked", "stocked"};
 
 size_t frames_bytes(mfn_t limit)
 {
@@ -26,6 +30,8 @@ void frames_init(void *table, mfn_t limit)
     memset(table, 0, frames_bytes(limit));
     frame_pool = (struct frame_pool){
         .lock = LOCK_INIT(LOCK_FRAMES), .table = table, .limit = limit, .free_head = FRAME_NO_LINK};
+    for (uint32_t i = 0; i < CPUS_MAX; i++)
+        frame_stocks[i] = (struct frame_stock){.lock = LOCK_INIT(LOCK_FRAME_CACHE)};
 }
 
 static struct frame *frame_at(mfn_t mfn)
@@ -42,23 +48,18 @@ void frame_wrong_state(const char *act, mfn_t mfn)
           f->state < FRAME_STATES ? state_names[f->state] : "corrupt", f->owner);
 }
 
-static inline void set_free(struct frame *f)
+/* Takes the pool's lock. Unless there are `count` frames to spare in the pool, whatever is free is in it. */
+static void pool_lock(uint64_t count)
 {
-    f->state = FRAME_FREE;
-    f->marked = 0;
-    f->owner = FRAME_OWNER_CORE;
+    lock_acquire(&frame_pool.lock);
+    if (!frames_spare(count)) frames_gather();
 }
 
-/* Puts a frame at the head of the free list; the caller keeps count. */
-static inline void list_push(mfn_t mfn)
+static inline void hand_out(struct frame *f, enum frame_state state, uint16_t owner, gfn_t gfn)
 {
-    struct frame *f = &frame_pool.table[mfn];
-
-    set_free(f);
-    f->next = frame_pool.free_head;
-    f->prev = FRAME_NO_LINK;
-    if (f->next != FRAME_NO_LINK) frame_pool.table[f->next].prev = (uint32_t)mfn;
-    frame_pool.free_head = (uint32_t)mfn;
+    f->state = (uint8_t)state;
+    f->owner = owner;
+    f->gfn = gfn;
 }
 
 /* Takes a free frame, wherever it is in the list, for its new use. */
@@ -72,9 +73,7 @@ static void list_take(mfn_t mfn, enum frame_state state, uint16_t owner, gfn_t g
         frame_pool.table[f->prev].next = f->next;
     else
         frame_pool.free_head = f->next;
-    f->state = (uint8_t)state;
-    f->owner = owner;
-    f->gfn = gfn;
+    hand_out(f, state, owner, gfn);
     frame_pool.count[FRAME_FREE]--;
     frame_pool.count[state]++;
 }
@@ -91,24 +90,54 @@ void frames_add(mfn_t start, uint64_t count, enum frame_state state)
     for (mfn_t mfn = start + count; mfn-- > start;) {
         if (frame_pool.table[mfn].state != FRAME_ABSENT) frame_wrong_state("add", mfn);
         if (state == FRAME_FREE)
-            list_push(mfn);
+            frame_list_push(mfn);
         else
             frame_pool.table[mfn].state = FRAME_CORE;
     }
     frame_pool.count[state] += count;
+    frame_pool.total += count;
     lock_release(&frame_pool.lock);
 }
 
-mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn)
+static mfn_t pool_alloc(enum frame_state state, uint16_t owner, gfn_t gfn)
 {
     if (state != FRAME_CORE && state != FRAME_TABLE && state != FRAME_GUEST) {
         panic("frames are allocated as core, table or guest, not as %d", (int)state);
     }
-    lock_acquire(&frame_pool.lock);
+    pool_lock(1);
     const uint64_t kept = frame_pool.promised + (state == FRAME_CORE ? 0 : frame_pool.reserve);
     const mfn_t mfn = frame_pool.count[FRAME_FREE] > kept ? frame_pool.free_head : MFN_NONE;
     if (mfn != MFN_NONE) list_take(mfn, state, owner, gfn);
     lock_release(&frame_pool.lock);
+    return mfn;
+}
+
+/* From this CPU's stock, or MFN_NONE. */
+static inline mfn_t stock_alloc(uint16_t owner, gfn_t gfn)
+{
+    struct frame_stock *s = &frame_stocks[cpu_index()];
+    mfn_t mfn = MFN_NONE;
+
+    lock_acquire(&s->lock);
+    uint32_t count = s->count;
+    if (!count) count = frame_stock_fill(s);
+    if (count) {
+        mfn = s->mfn[--count];
+        frame_stock_set(s, count);
+    }
+    lock_release(&s->lock);
+    if (mfn == MFN_NONE) return mfn;
+    struct frame *f = &frame_pool.table[mfn];
+    if (f->state != FRAME_STOCKED) frame_wrong_state("allocate", mfn);
+    hand_out(f, FRAME_GUEST, owner, gfn);
+    return mfn;
+}
+
+mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn)
+{
+    mfn_t mfn = state == FRAME_GUEST ? stock_alloc(owner, gfn) : MFN_NONE;
+
+    if (mfn == MFN_NONE) mfn = pool_alloc(state, owner, gfn);
     if (mfn != MFN_NONE) page_zero(mfn_to_virt(mfn));
     return mfn;
 }
@@ -133,8 +162,14 @@ mfn_t frame_alloc_run(uint64_t count, uint64_t align_frames)
     mfn_t start = MFN_NONE;
 
     if (!count || !align_frames) panic("a run of %lu frames aligned to %lu", count, align_frames);
-    lock_acquire(&frame_pool.lock);
+    pool_lock(count);
     if (frame_pool.count[FRAME_FREE] - frame_pool.promised >= count) start = find_run(count, align_frames);
+    if (start == MFN_NONE) {
+        /* Stocked frames may have been in the way. */
+        frames_gather();
+        if (frame_pool.count[FRAME_FREE] - frame_pool.promised >= count)
+            start = find_run(count, align_frames);
+    }
     for (uint64_t i = 0; start != MFN_NONE && i < count; i++)
         list_take(start + i, FRAME_CORE, FRAME_OWNER_CORE, 0);
     lock_release(&frame_pool.lock);
@@ -144,16 +179,18 @@ mfn_t frame_alloc_run(uint64_t count, uint64_t align_frames)
 
 void frame_free_run(mfn_t mfn, uint64_t count)
 {
-    lock_acquire(&frame_pool.lock);
-    for (; count; mfn++, count--) {
-        struct frame *f = frame_at(mfn);
-        /* A guest's frame goes by frame_park: a TLB may still know it. */
-        if (f->state != FRAME_CORE && f->state != FRAME_TABLE) frame_wrong_state("free", mfn);
-        frame_pool.count[f->state]--;
-        frame_pool.count[FRAME_FREE]++;
-        list_push(mfn);
+    while (count) {
+        lock_acquire(&frame_pool.lock);
+        for (unsigned i = 0; i < PIECE && count; i++, mfn++, count--) {
+            struct frame *f = frame_at(mfn);
+            /* A guest's frame goes by frame_park: a TLB may still know it. */
+            if (f->state != FRAME_CORE && f->state != FRAME_TABLE) frame_wrong_state("free", mfn);
+            frame_pool.count[f->state]--;
+            frame_pool.count[FRAME_FREE]++;
+            frame_list_push(mfn);
+        }
+        lock_release(&frame_pool.lock);
     }
-    lock_release(&frame_pool.lock);
 }
 
 void frame_free(mfn_t mfn)
@@ -163,9 +200,8 @@ void frame_free(mfn_t mfn)
 
 bool frames_promise(uint64_t count)
 {
-    lock_acquire(&frame_pool.lock);
-    const uint64_t kept = frame_pool.promised + frame_pool.reserve;
-    const bool ok = frame_pool.count[FRAME_FREE] >= kept && frame_pool.count[FRAME_FREE] - kept >= count;
+    pool_lock(count);
+    const bool ok = frames_spare(count);
     if (ok) frame_pool.promised += count;
     lock_release(&frame_pool.lock);
     return ok;
@@ -192,36 +228,24 @@ mfn_t frame_alloc_promised(uint16_t owner)
     return mfn;
 }
 
-void frames_parked(uint64_t count)
-{
-    lock_acquire(&frame_pool.lock);
-    frame_pool.count[FRAME_GUEST] -= count;
-    frame_pool.count[FRAME_PARKED] += count;
-    lock_release(&frame_pool.lock);
-}
-
 void frames_unpark(mfn_t *list)
 {
-    const uint32_t first = (uint32_t)*list;
-    uint32_t last = FRAME_NO_LINK;
-    uint64_t count = 0;
+    uint32_t mfn = (uint32_t)*list;
 
-    if (first == FRAME_NO_LINK) return;
-    lock_acquire(&frame_pool.lock);
-    /* The list is linked already: it goes whole in front of the free list. */
-    for (uint32_t mfn = first; mfn != FRAME_NO_LINK; mfn = frame_pool.table[mfn].next, count++) {
-        struct frame *f = frame_at(mfn);
-        if (f->state != FRAME_PARKED) frame_wrong_state("unpark", mfn);
-        set_free(f);
-        f->prev = last;
-        last = mfn;
+    while (mfn != FRAME_NO_LINK) {
+        uint64_t count = 0;
+        lock_acquire(&frame_pool.lock);
+        for (; mfn != FRAME_NO_LINK && count < PIECE; count++) {
+            const struct frame *f = frame_at(mfn);
+            const uint32_t next = f->next;
+            if (f->state != FRAME_PARKED) frame_wrong_state("unpark", mfn);
+            frame_list_push(mfn);
+            mfn = next;
+        }
+        __atomic_fetch_sub(&frame_pool.count[FRAME_PARKED], count, __ATOMIC_RELAXED);
+        frame_pool.count[FRAME_FREE] += count;
+        lock_release(&frame_pool.lock);
     }
-    frame_pool.table[last].next = frame_pool.free_head;
-    if (frame_pool.free_head != FRAME_NO_LINK) frame_pool.table[frame_pool.free_head].prev = last;
-    frame_pool.free_head = first;
-    frame_pool.count[FRAME_PARKED] -= count;
-    frame_pool.count[FRAME_FREE] += count;
-    lock_release(&frame_pool.lock);
     *list = MFN_NONE;
 }
 
@@ -246,24 +270,40 @@ void frames_counts(struct frame_counts *out)
 {
     lock_acquire(&frame_pool.lock);
     const uint64_t *count = frame_pool.count;
+    /* Parked ones first: none becomes free under the lock, so no frame is counted twice and guests' are what remains. Nor is a
+     * stock filled, so what others take meanwhile is all that free frames may be behind by. */
+    const uint64_t parked = __atomic_load_n(&count[FRAME_PARKED], __ATOMIC_ACQUIRE);
+    uint64_t free = count[FRAME_FREE];
+    for (uint32_t i = 0; i < frame_pool.stocks; i++) free += frame_stock_count(&frame_stocks[i]);
     *out = (struct frame_counts){
-        .free = count[FRAME_FREE],
+        .total = frame_pool.total,
+        .free = free,
         .promised = frame_pool.promised,
         .core = count[FRAME_CORE],
         .table = count[FRAME_TABLE],
-        .guest = count[FRAME_GUEST],
-        .parked = count[FRAME_PARKED],
+        .guest = frame_pool.total - free - count[FRAME_CORE] - count[FRAME_TABLE] - parked,
+        .parked = parked,
         .reserve = frame_pool.reserve,
     };
-    out->total = out->free + out->core + out->table + out->guest + out->parked;
     lock_release(&frame_pool.lock);
 }
 
 void frames_set_reserve(uint64_t reserve_pages)
 {
-    lock_acquire(&frame_pool.lock);
+    const uint64_t reserve = frame_pool.reserve; /* changed here alone, by the boot CPU */
+
+    pool_lock(reserve_pages > reserve ? reserve_pages - reserve : 0);
     frame_pool.reserve = reserve_pages;
     lock_release(&frame_pool.lock);
+}
+
+uint64_t frames_contended(enum lock_level level)
+{
+    uint64_t contended = level == LOCK_FRAMES ? lock_contended(&frame_pool.lock) : 0;
+
+    for (uint32_t i = 0; level == LOCK_FRAME_CACHE && i < CPUS_MAX; i++)
+        contended += lock_contended(&frame_stocks[i].lock);
+    return contended;
 }
 
 mfn_t frames_limit(void)

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
  * The frame table: 16 bytes for every 4 KiB frame of RAM, and the allocator over it.
+ *
+ * Free frames are in one pool, but for a stock of each CPU, out of which its guests' first touches are served. Stocks are
+ * an optimisation that nobody can tell: what is in them counts as free and is found by whoever needs it.
  */
 #ifndef TITHE_MEM_FRAME_H
 #define TITHE_MEM_FRAME_H
 
+#include "lib/lock.h"
 #include "tithe/types.h"
 
 enum frame_state {
     FRAME_ABSENT = 0, /* not RAM, or kept by firmware */
-    FRAME_FREE,       /* on the free list */
+    FRAME_FREE,       /* on the free list of the pool */
     FRAME_CORE,       /* core image, frame table, steward, modules, vCPU state */
     FRAME_TABLE,      /* second-level table page; owner = VM */
     FRAME_GUEST,      /* mapped once in the owner's second-level tables, at `gfn` */
     FRAME_PARKED,     /* unmapped, but a TLB may still know it: free after the flush (mem/flush.h) */
+    FRAME_STOCKED,    /* free, in a CPU's stock */
 };
 
 /* Owner of frames that belong to no VM. VM ids start at 1 and fit 16 bits in the frame table
@@ -50,8 +55,8 @@ uint16_t frame_owner(mfn_t mfn);
 gfn_t frame_gfn(mfn_t mfn);
 
 struct frame_counts {
-    uint64_t total; /* RAM frames */
-    uint64_t free;
+    uint64_t total;    /* RAM frames */
+    uint64_t free;     /* in the pool and in all stocks */
     uint64_t promised; /* part of free */
     uint64_t core;
     uint64_t table;
@@ -59,8 +64,11 @@ struct frame_counts {
     uint64_t parked;
     uint64_t reserve; /* part of free: kept back from guests */
 };
+/* While other CPUs allocate: each number as it was at some time during the call; they add up. */
 void frames_counts(struct frame_counts *out);
 void frames_set_reserve(uint64_t reserve_pages);
 mfn_t frames_limit(void);
+/* How often somebody had to wait for a lock of LOCK_FRAME_CACHE or LOCK_FRAMES. */
+uint64_t frames_contended(enum lock_level level);
 
 #endif

@@ -79,6 +79,24 @@ static void check_free_list(struct ledger *l)
     }
 }
 
+static void check_stocks(struct ledger *l)
+{
+    for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++) {
+        struct frame_stock *s = &frame_stocks[cpu];
+        lock_acquire(&s->lock);
+        if (s->count > FRAME_HANDFUL) differ(l, "CPU %u: %u frames in its stock", cpu, s->count);
+        for (uint32_t i = 0; i < s->count && i < FRAME_HANDFUL; i++) {
+            struct frame *f = s->mfn[i] < frame_pool.limit ? &frame_pool.table[s->mfn[i]] : NULL;
+            if (!f || f->state != FRAME_STOCKED)
+                differ(l, "CPU %u: frame 0x%x in its stock is not stocked", cpu, s->mfn[i]);
+            else if (f->marked)
+                differ(l, "CPU %u: frame 0x%x is stocked twice", cpu, s->mfn[i]);
+            if (f) f->marked = 1;
+        }
+        lock_release(&s->lock);
+    }
+}
+
 /* Marks a frame that the map at hand uses as `state`; false when it should not be used. */
 static bool meet(struct ledger *l, mfn_t mfn, enum frame_state state, gfn_t gfn)
 {
@@ -176,6 +194,8 @@ static void check_orphans(struct ledger *l)
             differ(l, "frame 0x%lx of VM slot %u is parked and no flush is under way", mfn, f->owner);
         } else if (f->state == FRAME_FREE && !f->marked) {
             differ(l, "frame 0x%lx is free but not in the free list", mfn);
+        } else if (f->state == FRAME_STOCKED && !f->marked) {
+            differ(l, "frame 0x%lx is stocked but in no CPU's stock", mfn);
         } else if (f->state == FRAME_TABLE && !f->marked) {
             differ(l, "frame 0x%lx is a table of VM slot %u but not in its map", mfn, f->owner);
         } else if (f->state == FRAME_GUEST && !f->marked) {
@@ -188,13 +208,17 @@ static void check_orphans(struct ledger *l)
 static void check_counters(struct ledger *l)
 {
     expect(l, "free frames", frame_pool.count[FRAME_FREE], l->states[FRAME_FREE]);
+    expect(l, "all frames", frame_pool.total, l->out->total_pages);
     expect(l, "core frames", frame_pool.count[FRAME_CORE], l->states[FRAME_CORE]);
     expect(l, "table frames", frame_pool.count[FRAME_TABLE], l->states[FRAME_TABLE]);
-    expect(l, "guest frames", frame_pool.count[FRAME_GUEST], l->states[FRAME_GUEST]);
     expect(l, "parked frames", frame_pool.count[FRAME_PARKED], l->states[FRAME_PARKED]);
     expect(l, "promised frames", frame_pool.promised, l->promised);
     if (frame_pool.promised > l->states[FRAME_FREE]) {
         differ(l, "%lu frames are promised, %lu are free", frame_pool.promised, l->states[FRAME_FREE]);
+    }
+    if (l->states[FRAME_STOCKED] && !frames_spare(0)) {
+        differ(l, "%lu frames are in stocks, and the pool does not hold what is promised and reserved",
+               l->states[FRAME_STOCKED]);
     }
 }
 
@@ -208,17 +232,18 @@ void ledger_check(struct p2m *const *maps, size_t map_count, struct tithe_ledger
     check_free_list(&l);
     lock_release(&frame_pool.lock);
 
+    check_stocks(&l);
+    out->free_pages = l.states[FRAME_FREE] + l.states[FRAME_STOCKED];
+    out->core_pages = l.states[FRAME_CORE];
+    out->table_pages = l.states[FRAME_TABLE];
+    out->guest_pages = l.states[FRAME_GUEST];
+    out->total_pages =
+        out->free_pages + out->core_pages + out->table_pages + out->guest_pages + l.states[FRAME_PARKED];
+
     for (size_t i = 0; i < map_count; i++) check_map(&l, maps[i]);
 
     lock_acquire(&frame_pool.lock);
     check_orphans(&l);
     check_counters(&l);
     lock_release(&frame_pool.lock);
-
-    out->free_pages = l.states[FRAME_FREE];
-    out->core_pages = l.states[FRAME_CORE];
-    out->table_pages = l.states[FRAME_TABLE];
-    out->guest_pages = l.states[FRAME_GUEST];
-    out->total_pages =
-        out->free_pages + out->core_pages + out->table_pages + out->guest_pages + l.states[FRAME_PARKED];
 }

@@ -17,6 +17,7 @@
 static uint8_t *arena;
 static size_t arena_bytes;
 static uint32_t held; /* levels of locks */
+static uint32_t cpu;
 static bool panic_expected;
 static char panic_text[512];
 static char last_log[512];
@@ -26,6 +27,7 @@ void host_env_reset(uint64_t frames)
 {
     host_env_end();
     held = 0;
+    cpu = 0;
     if (!frames) return;
     arena_bytes = frames * PAGE_BYTES;
     arena = mmap(NULL, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -59,7 +61,12 @@ __attribute__((weak)) void lock_release(struct lock *lock)
 
 __attribute__((weak)) uint32_t cpu_index(void)
 {
-    return 0;
+    return cpu;
+}
+
+void host_env_cpu(uint32_t index)
+{
+    cpu = index;
 }
 
 uint32_t host_env_locks(void)

@@ -28,6 +28,8 @@ bool host_env_panicked(bool jumped, const char *words);
 const char *host_env_panic_text(void);
 /* The last log line. */
 const char *host_env_log(void);
+/* The CPU that the program is now: 0 after host_env_reset. */
+void host_env_cpu(uint32_t index);
 /* Levels of locks held now, a bit for each. */
 uint32_t host_env_locks(void);
 

@@ -206,10 +206,148 @@ static void a_parked_frame_is_not_unparked_twice(void **state)
     assert_true(PANICS("cannot unpark", frames_unpark(&again)));
 }
 
+/* CPU 1 has a stock of a handful less one. */
+static mfn_t stocked_machine(uint64_t frames)
+{
+    machine(frames);
+    host_env_cpu(1);
+    const mfn_t mfn = frame_alloc(FRAME_GUEST, 1, 0);
+    host_env_cpu(0);
+    assert_int_equal(frame_stocks[1].count, FRAME_HANDFUL - 1);
+    return mfn;
+}
+
+static void stocks_are_filled_by_the_handful(void **state)
+{
+    struct frame_counts c;
+
+    (void)state;
+    const mfn_t first = stocked_machine(100);
+    assert_int_equal(frame_state(first), FRAME_GUEST);
+    frames_counts(&c);
+    assert_int_equal(c.free, 98);
+    assert_int_equal(c.guest, 1);
+    assert_int_equal(c.total, 100);
+    assert_int_equal(frame_pool.count[FRAME_FREE], 99 - FRAME_HANDFUL);
+    host_env_cpu(1);
+    for (unsigned i = 1; i < FRAME_HANDFUL; i++) {
+        /* Low frames first, as from the pool. */
+        assert_int_equal(frame_alloc(FRAME_GUEST, 1, i), first + i);
+        assert_int_equal(frame_pool.count[FRAME_FREE], 99 - FRAME_HANDFUL);
+    }
+    assert_int_equal(frame_alloc(FRAME_GUEST, 1, 9), first + FRAME_HANDFUL);
+    assert_int_equal(frame_pool.count[FRAME_FREE], 99 - 2 * FRAME_HANDFUL);
+    assert_int_equal(frame_alloc(FRAME_TABLE, 1, 0), first + 2 * FRAME_HANDFUL); /* not from the stock */
+    frames_counts(&c);
+    assert_int_equal(c.free, 99 - FRAME_HANDFUL - 2);
+    assert_int_equal(frames_contended(LOCK_FRAMES), 0);
+    frame_pool.lock.contended = 3;
+    frame_stocks[0].lock.contended = 4;
+    frame_stocks[63].lock.contended = 5;
+    assert_int_equal(frames_contended(LOCK_FRAMES), 3);
+    assert_int_equal(frames_contended(LOCK_FRAME_CACHE), 9);
+    frame_stocks[0].lock.contended = frame_stocks[63].lock.contended = 0;
+}
+
+static void what_others_have_in_stock_is_found(void **state)
+{
+    (void)state;
+    /* By a guest of another CPU, to the last frame above the reserve. */
+    stocked_machine(100);
+    frames_set_reserve(7);
+    for (unsigned i = 0; i < 98 - 7; i++) assert_true(frame_alloc(FRAME_GUEST, 2, i) != MFN_NONE);
+    assert_true(frame_alloc(FRAME_GUEST, 2, 0) == MFN_NONE);
+    host_env_cpu(1);
+    assert_true(frame_alloc(FRAME_GUEST, 2, 0) == MFN_NONE);
+    assert_int_equal(free_frames(), 7);
+    /* By the core, which may have the reserve. */
+    stocked_machine(100);
+    frames_set_reserve(7);
+    for (unsigned i = 0; i < 98; i++) assert_true(frame_alloc(FRAME_CORE, 0, 0) != MFN_NONE);
+    assert_true(frame_alloc(FRAME_CORE, 0, 0) == MFN_NONE);
+    /* By a run. */
+    const mfn_t first = stocked_machine(100);
+    assert_int_equal(frame_alloc_run(98, 1), first + 1);
+    /* In the way of a run. */
+    stocked_machine(100);
+    assert_true(frame_alloc_run(64, 32) == 32);
+    /* By promises. */
+    stocked_machine(100);
+    assert_false(frames_promise(99));
+    assert_true(frames_promise(98));
+    for (unsigned i = 0; i < 98; i++) (void)frame_alloc_promised(3);
+    assert_int_equal(free_frames(), 0);
+}
+
+static void a_stock_does_not_outlive_a_new_reserve(void **state)
+{
+    (void)state;
+    stocked_machine(100);
+    frames_set_reserve(98 - FRAME_HANDFUL + 1); /* what the pool holds */
+    assert_int_equal(frame_stocks[1].count, FRAME_HANDFUL - 1);
+    frames_set_reserve(98 - FRAME_HANDFUL + 2);
+    assert_int_equal(frame_stocks[1].count, 0);
+    host_env_cpu(1);
+    for (unsigned i = 0; i < FRAME_HANDFUL - 2; i++) {
+        assert_true(frame_alloc(FRAME_GUEST, 1, i) != MFN_NONE);
+        assert_int_equal(frame_stocks[1].count, 0); /* too little left for handfuls */
+    }
+    assert_true(frame_alloc(FRAME_GUEST, 1, 0) == MFN_NONE);
+    frames_set_reserve(UINT64_MAX);
+    assert_true(frame_alloc(FRAME_GUEST, 1, 0) == MFN_NONE);
+    /* The core into the reserve: what guests may not have any more is not in a stock, either. */
+    stocked_machine(100);
+    frames_set_reserve(98 - FRAME_HANDFUL + 1);
+    assert_true(frame_alloc(FRAME_CORE, 0, 0) != MFN_NONE);
+    assert_int_equal(frame_stocks[1].count, 0);
+    for (unsigned i = 0; i < FRAME_HANDFUL - 2; i++) assert_true(frame_alloc(FRAME_GUEST, 1, i) != MFN_NONE);
+    assert_true(frame_alloc(FRAME_GUEST, 1, 0) == MFN_NONE);
+}
+
+static void corrupt_stocks_panic(void **state)
+{
+    (void)state;
+    stocked_machine(100);
+    frame_pool.table[frame_stocks[1].mfn[5]].state = FRAME_GUEST;
+    assert_true(PANICS("cannot gather", !frames_promise(98)));
+    stocked_machine(100);
+    frame_pool.table[frame_stocks[1].mfn[FRAME_HANDFUL - 2]].state = FRAME_GUEST;
+    host_env_cpu(1);
+    assert_true(PANICS("cannot allocate", frame_alloc(FRAME_GUEST, 1, 0)));
+    machine(100);
+    frame_pool.table[frame_pool.free_head].state = FRAME_CORE;
+    assert_true(PANICS("cannot stock", frame_alloc(FRAME_GUEST, 1, 0)));
+}
+
+/* More than is freed under one hold of the lock. */
+static void long_lists_are_freed_whole(void **state)
+{
+    mfn_t list = MFN_NONE;
+
+    (void)state;
+    machine(1500);
+    for (unsigned i = 0; i < 1000; i++) frame_park(frame_alloc(FRAME_GUEST, 1, i), 1, &list);
+    frames_parked(1000);
+    frames_unpark(&list);
+    assert_int_equal(free_frames(), 1500 - machine_core);
+    const mfn_t run = frame_alloc_run(1000, 1);
+    frame_free_run(run, 1000);
+    assert_ledger(NULL, 0);
+}
+
 const struct CMUnitTest frame_tests[] = {
-    cmocka_unit_test(entry_is_16_bytes),  cmocka_unit_test(counts_add_up),
-    cmocka_unit_test(frames_come_zeroed), cmocka_unit_test(the_reserve_is_for_the_core),
-    cmocka_unit_test(promises_are_kept),  cmocka_unit_test(runs_are_aligned_zeroed_and_whole),
-    cmocka_unit_test(misuse_panics),      cmocka_unit_test(a_parked_frame_is_not_unparked_twice),
+    cmocka_unit_test(entry_is_16_bytes),
+    cmocka_unit_test(counts_add_up),
+    cmocka_unit_test(frames_come_zeroed),
+    cmocka_unit_test(the_reserve_is_for_the_core),
+    cmocka_unit_test(promises_are_kept),
+    cmocka_unit_test(runs_are_aligned_zeroed_and_whole),
+    cmocka_unit_test(misuse_panics),
+    cmocka_unit_test(a_parked_frame_is_not_unparked_twice),
+    cmocka_unit_test(stocks_are_filled_by_the_handful),
+    cmocka_unit_test(what_others_have_in_stock_is_found),
+    cmocka_unit_test(a_stock_does_not_outlive_a_new_reserve),
+    cmocka_unit_test(corrupt_stocks_panic),
+    cmocka_unit_test(long_lists_are_freed_whole),
 };
 const size_t frame_test_count = ARRAY_LEN(frame_tests);

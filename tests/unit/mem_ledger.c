@@ -192,9 +192,34 @@ static void a_wrong_count_of_table_frames(void)
 {
     frame_pool.count[FRAME_TABLE]++;
 }
-static void a_wrong_count_of_guest_frames(void)
+static void a_wrong_count_of_all_frames(void)
 {
-    frame_pool.count[FRAME_GUEST]--;
+    frame_pool.total--;
+}
+static void a_stocked_frame_off_its_stock(void)
+{
+    frame_stocks[0].count--;
+}
+static void a_frame_stocked_twice(void)
+{
+    frame_stocks[1].mfn[0] = frame_stocks[0].mfn[0];
+    frame_stocks[1].count = 1;
+}
+static void a_guest_page_in_a_stock(void)
+{
+    frame_stocks[0].mfn[1] = (uint32_t)frame_of(1, 3);
+}
+static void a_stock_out_of_ram(void)
+{
+    frame_stocks[0].mfn[1] = 5000;
+}
+static void a_stock_overfull(void)
+{
+    frame_stocks[2].count = FRAME_HANDFUL + 1;
+}
+static void a_stock_at_the_cost_of_the_reserve(void)
+{
+    frame_pool.reserve = frame_pool.count[FRAME_FREE];
 }
 static void a_wrong_count_of_parked_frames(void)
 {
@@ -272,7 +297,13 @@ static const struct {
     PLANT(a_wrong_count_of_free_frames, "free frames: the counter says"),
     PLANT(a_wrong_count_of_core_frames, "core frames: the counter says 0, the walk met 1"),
     PLANT(a_wrong_count_of_table_frames, "table frames: the counter says"),
-    PLANT(a_wrong_count_of_guest_frames, "guest frames: the counter says 19, the walk met 20"),
+    PLANT(a_wrong_count_of_all_frames, "all frames: the counter says 199, the walk met 200"),
+    PLANT(a_stocked_frame_off_its_stock, "is stocked but in no CPU's stock"),
+    PLANT(a_frame_stocked_twice, "CPU 1: frame 0x"),
+    PLANT(a_guest_page_in_a_stock, "CPU 0: frame 0x"),
+    PLANT(a_stock_out_of_ram, "CPU 0: frame 0x1388 in its stock is not stocked"),
+    PLANT(a_stock_overfull, "CPU 2: 33 frames in its stock"),
+    PLANT(a_stock_at_the_cost_of_the_reserve, "frames are in stocks, and the pool does not hold"),
     PLANT(a_wrong_count_of_parked_frames, "parked frames: the counter says 1, the walk met 0"),
     PLANT(a_wrong_promise, "promised frames: the counter says"),
     PLANT(a_wrong_promise_of_a_map, "promised frames: the counter says"),

@@ -312,3 +312,16 @@ ask_statistics() {
     assert_line 'legacy: reset'
     refute_line 'legacy: keyboard reset FAIL'
 }
+
+@test "smp: vCPUs, interrupts between them, INIT, clocks" {
+    run guest smp '' -smp 4
+    assert_equal "$status" 1
+    assert_line --regexp '^smp: start .* cpus=4 '
+    assert_line 'smp: wake ok'
+    assert_line 'smp: PASS'
+    run guest smp act=exit -smp 4 # by the last one
+    assert_equal "$status" 7
+    run guest smp act=nothing -smp 2
+    assert_equal "$status" 3
+    assert_line 'smp: FAIL'
+}

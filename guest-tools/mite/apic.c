@@ -44,20 +44,24 @@ static void on_timer(void)
     apic_write(APIC_END_OF_INTERRUPT, 0);
 }
 
+void apic_enable(void)
+{
+    uint64_t base = rdmsr(MSR_APIC_BASE) | BASE_ENABLE;
+    wrmsr(MSR_APIC_BASE, x2apic ? base | BASE_X2APIC : base);
+    apic_write(APIC_TASK_PRIORITY, 0);
+    apic_write(APIC_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
+    apic_timer_stop();
+}
+
 void apic_init(bool want_x2apic)
 {
     outb(0xFF, 0x21);
     outb(0xFF, 0xA1);
     uint32_t features = cpuid(1, 0).ecx;
-    uint64_t base = rdmsr(MSR_APIC_BASE) | BASE_ENABLE;
-    if (want_x2apic && (features & (1U << 21))) base |= BASE_X2APIC;
-    wrmsr(MSR_APIC_BASE, base);
-    x2apic = (base & BASE_X2APIC) != 0;
+    x2apic = (rdmsr(MSR_APIC_BASE) & BASE_X2APIC) != 0 || (want_x2apic && (features & (1U << 21)));
     has_tsc_deadline = (features & (1U << 24)) != 0;
     trap_on(VECTOR_TIMER, on_timer);
-    apic_write(APIC_TASK_PRIORITY, 0);
-    apic_write(APIC_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
-    apic_timer_stop();
+    apic_enable();
 }
 
 static void start(uint32_t mode, uint32_t count)
@@ -88,13 +92,13 @@ void apic_timer_stop(void)
     apic_write(APIC_TIMER_INITIAL, 0);
 }
 
-void apic_timer_wake_at(uint64_t deadline)
+void apic_timer_wake_at(uint64_t deadline, enum timer_mode mode)
 {
     uint64_t now = rdtsc();
     uint64_t longest = (uint64_t)clock_tsc_khz() * LONGEST_WAIT_MS;
     uint64_t wait = deadline > now ? deadline - now : 0;
     if (wait > longest) wait = longest;
-    if (has_tsc_deadline) {
+    if (mode == TIMER_DEADLINE && has_tsc_deadline) {
         apic_write(APIC_LVT_TIMER, LVT_TSC_DEADLINE | VECTOR_TIMER);
         // SDM vol. 3, 11.5.4.1: the write to the memory-mapped LVT must be done before the WRMSR.
         __asm__ volatile("lock; addl $0, (%%esp)" ::: "memory", "cc");
@@ -104,5 +108,5 @@ void apic_timer_wake_at(uint64_t deadline)
     // In microseconds, because the product of both frequencies and a wait would not fit.
     uint64_t count = divide(clock_ticks_to_us(wait) * clock_apic_khz(), 1000);
     if (count == 0) count = 1;
-    apic_timer_start(count > UINT32_MAX ? UINT32_MAX : (uint32_t)count);
+    start(mode == TIMER_PERIODIC ? LVT_PERIODIC : 0, count > UINT32_MAX ? UINT32_MAX : (uint32_t)count);
 }

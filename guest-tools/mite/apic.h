@@ -16,8 +16,11 @@ enum {
     APIC_VERSION = 0x30,
     APIC_TASK_PRIORITY = 0x80,
     APIC_END_OF_INTERRUPT = 0xB0,
+    APIC_LOGICAL_DESTINATION = 0xD0,
+    APIC_DESTINATION_FORMAT = 0xE0,
     APIC_SPURIOUS = 0xF0,
     APIC_COMMAND_LOW = 0x300,
+    APIC_COMMAND_HIGH = 0x310,
     APIC_LVT_TIMER = 0x320,
     APIC_TIMER_INITIAL = 0x380,
     APIC_TIMER_CURRENT = 0x390,
@@ -29,6 +32,9 @@ enum {
 
 // Enables the local APIC and masks the 8259s. Switches to x2APIC if `want_x2apic` and the CPU has it.
 void apic_init(bool want_x2apic);
+
+// The same for another vCPU: enables its APIC in the mode of the first.
+void apic_enable(void);
 
 bool apic_is_x2apic(void);
 uint32_t apic_read(uint32_t offset);
@@ -42,8 +48,10 @@ void apic_timer_stop(void);
 // Interrupts every `count`.
 void apic_timer_start_periodic(uint32_t count);
 
+enum timer_mode { TIMER_DEADLINE, TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_MODES };
+
 // Arms an interrupt on VECTOR_TIMER at the TSC value `deadline` or somewhat before: callers look
-// at the clock after they wake. Uses the TSC deadline mode where the CPU has it.
-void apic_timer_wake_at(uint64_t deadline);
+// at the clock after they wake. Where the CPU has no TSC deadline mode, one-shot stands in for it.
+void apic_timer_wake_at(uint64_t deadline, enum timer_mode mode);
 
 #endif

@@ -8,10 +8,16 @@
 
 static uint64_t poll_ticks;
 static uint64_t next_poll;
+static enum timer_mode timer_mode = TIMER_DEADLINE;
 
 void attend_every_us(uint64_t us)
 {
     poll_ticks = clock_us_to_ticks(us);
+}
+
+void attend_sleep_with(enum timer_mode mode)
+{
+    timer_mode = mode;
 }
 
 void attend(void)
@@ -28,7 +34,7 @@ void sleep_until(uint64_t deadline)
         if (rdtsc() >= deadline) break;
         uint64_t wake = deadline;
         if (poll_ticks != 0 && balloon_present() && next_poll < wake) wake = next_poll;
-        apic_timer_wake_at(wake);
+        apic_timer_wake_at(wake, timer_mode);
         wait_for_interrupt();
     }
     apic_timer_stop();

@@ -5,10 +5,15 @@
 
 #include <stdint.h>
 
+#include "apic.h"
+
 #define POLL_DEFAULT_US 10000
 
 // How often the balloon's target is read. 0: never.
 void attend_every_us(uint64_t us);
+
+// The APIC timer's mode that sleep_until() uses.
+void attend_sleep_with(enum timer_mode mode);
 
 // Looks after the balloon if it is time to.
 void attend(void);

@@ -40,6 +40,11 @@ void trap_init(void)
         uint32_t stub = (uint32_t)trap_stubs + v * 16;
         idt[v] = (struct gate){(uint16_t)stub, 0x08, 0x8E00, (uint16_t)(stub >> 16)};
     }
+    trap_load();
+}
+
+void trap_load(void)
+{
     load_idt(sizeof idt);
 }
 
@@ -67,10 +72,11 @@ void trap_destroy(void)
 
 void trap_handle(struct trap_frame *frame)
 {
-    if (frame->vector >= VECTOR_EXCEPTIONS) {
-        if (interrupt_handlers[frame->vector]) interrupt_handlers[frame->vector]();
+    if (interrupt_handlers[frame->vector]) {
+        interrupt_handlers[frame->vector]();
         return;
     }
+    if (frame->vector >= VECTOR_EXCEPTIONS) return;
     uint32_t cr2;
     __asm__ volatile("mov %%cr2, %0" : "=r"(cr2));
     last = (struct trap_record){frame->vector, frame->error, frame->eip, cr2};

@@ -28,7 +28,10 @@ struct trap_record {
 
 void trap_init(void);
 
-// Calls `handler` with interrupts off for every interrupt on `vector` (32 to 255).
+// Another vCPU uses the same IDT.
+void trap_load(void);
+
+// Calls `handler` with interrupts off for every interrupt on `vector` (32 to 255, or VECTOR_NMI).
 void trap_on(uint32_t vector, void (*handler)(void));
 
 // Calls operation(argument). True if it returned; false if an exception ended it, with the

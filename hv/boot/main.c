@@ -42,8 +42,9 @@ static void log_cpu(void)
     }
     const char *name = brand;
     while (*name == ' ') name++;
-    log_line("tithe: CPU: %s; %u of them; VT-x %s, AMD-V %s", name, acpi_info.cpu_count,
-             cpuid(1, 0).ecx & 1u << 5 ? "yes" : "no", cpuid(0x80000001, 0).ecx & 1u << 2 ? "yes" : "no");
+    log_line("tithe: CPU: %s; %u of them; VT-x %s, AMD-V %s", name,
+             acpi_info.cpu_count > 0 ? acpi_info.cpu_count : 1, cpuid(1, 0).ecx & 1u << 5 ? "yes" : "no",
+             cpuid(0x80000001, 0).ecx & 1u << 2 ? "yes" : "no");
 }
 
 static void log_memory(void)

@@ -5,7 +5,7 @@
  * this APIC id says no); `self-test=echo` sends back what comes over the serial line, until an EOT. `panic-test` panics,
  * `panic-test=fault` by a page fault, `panic-test=stack` by an overflow of the stack, `panic-test=smp` on all CPUs at once.
  * `smp-test=WHAT:N` makes trouble with the CPU that is in place N, from 0, of ACPI's list: it is not woken (`silent`), woken
- * after it was given up (`late`), its TSC seems ahead (`skew`).
+ * after it was given up (`late`), stops in the middle (`stuck`), its TSC seems ahead (`skew`).
  */
 #ifndef TITHE_BOOT_SELFTEST_H
 #define TITHE_BOOT_SELFTEST_H

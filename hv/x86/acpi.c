@@ -209,7 +209,6 @@ void acpi_init(const struct boot_info *boot)
     if (madt != NULL) read_madt(madt);
     if (fadt != NULL && fadt->bytes >= sizeof(struct fadt))
         read_fadt((const struct fadt *)(const void *)fadt);
-    if (acpi_info.cpu_count == 0) acpi_info.cpu_count = 1;
     if (acpi_info.ioapic_count == 0) {
         /* OVMF on Bochs gives no tables at all. Every PC has its first I/O APIC here; irq_init looks whether
          * it answers. */

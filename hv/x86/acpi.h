@@ -24,7 +24,8 @@ struct acpi_isa_line {
 };
 
 struct acpi_info {
-    /* Enabled ones, each once, in the firmware's order; the boot CPU may be anywhere, or past the last that fits. */
+    /* Enabled ones, each once, in the firmware's order; the boot CPU may be anywhere, or past the last that fits. 0: there is no
+     * list. */
     uint32_t cpu_count;
     uint32_t cpu_apic_id[CPUS_MAX];
     bool cpus_left_out; /* there are more */
@@ -36,7 +37,7 @@ struct acpi_info {
 };
 extern struct acpi_info acpi_info;
 
-/* Reads the tables; without any, acpi_info describes a plain PC: one CPU, one I/O APIC, no PM timer. */
+/* Reads the tables; without any, acpi_info describes a plain PC: one I/O APIC, no PM timer. */
 void acpi_init(const struct boot_info *boot);
 /* Switches the machine off (S5). Returns when it cannot. */
 void acpi_power_off(void);

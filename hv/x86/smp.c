@@ -79,6 +79,7 @@ void smp_ap_entry(struct smp_slot *s)
 {
     percpu_load(s->cpu);
     host_map_cpu_init();
+    while (test_wants("stuck", s->number) && state_of(s) == SLOT_CLAIMED) cpu_pause();
     const char *why = alike_cpu_init();
     if (why == NULL) {
         apic_init();
@@ -187,6 +188,7 @@ void smp_start(const char *(*ap_main)(void), void (*forever)(void))
     const uint64_t limit = boot_option_u64("cpus", CPUS_MAX);
     struct percpu *cpu = NULL; /* for the next that comes */
     hpa_t page = UINT64_MAX;
+    const struct smp_slot *late = NULL;
 
     host_main = ap_main;
     host_forever = forever;
@@ -210,9 +212,14 @@ void smp_start(const char *(*ap_main)(void), void (*forever)(void))
         struct smp_slot *s = make_slot(page, i, cpu);
         const char *why = start(apic_id, s);
         if (why != NULL) left_out(i, apic_id, why);
-        if (test_wants("late", i)) apic_send_startup(apic_id, (uint8_t)(page >> PAGE_SHIFT));
+        if (test_wants("late", i)) {
+            apic_send_startup(apic_id, (uint8_t)(page >> PAGE_SHIFT));
+            late = s;
+        }
         if (why != no_answer) cpu = NULL; /* one that never came does not use it */
     }
+    if (late != NULL)
+        log_line("smp-test: %s", state_of(late) == SLOT_TOO_LATE ? "late, and halted" : "never came");
     log_line("tithe: %u CPU%s", percpu_count(), percpu_count() == 1 ? "" : "s");
     __atomic_store_n(&released, true, __ATOMIC_RELEASE);
 }

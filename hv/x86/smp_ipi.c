@@ -4,6 +4,7 @@
  */
 #include "x86/smp.h"
 #include "drv/serial.h"
+#include "lib/log.h"
 #include "x86/apic.h"
 #include "x86/cpu.h"
 #include "x86/irq.h"
@@ -72,6 +73,10 @@ void smp_stop_others(void)
         apic_send_nmi(percpu_of(i)->apic_id);
         others++;
     }
-    for (uint32_t i = 0; i < STOP_TURNS && __atomic_load_n(&stopped, __ATOMIC_ACQUIRE) < others; i++)
+    uint32_t have = 0;
+    for (uint32_t i = 0; i < STOP_TURNS && have < others; i++) {
         cpu_pause();
+        have = __atomic_load_n(&stopped, __ATOMIC_ACQUIRE);
+    }
+    if (have < others) log_line_panic("tithe: %u of %u other CPUs do not stop", others - have, others);
 }

@@ -2,7 +2,7 @@
 #include "x86/tsc_sync.h"
 #include "x86/cpu.h"
 
-#define ROUNDS 200u
+#define ROUNDS 100u
 
 /* Not before what was read before (SDM 2B RDTSC). */
 static uint64_t read_tsc(void)

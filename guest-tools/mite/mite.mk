@@ -23,8 +23,10 @@ LEGACY_OBJS := $(MITE_BASE_OBJS) $(patsubst %,$(MITE_OBJ)/mite/%.o,apic.c clock.
     $(MITE_OBJ)/testkernels/legacy.c.o
 SMP_OBJS := $(MITE_BASE_OBJS) $(patsubst %,$(MITE_OBJ)/mite/%.o,ap.S apic.c clock.c madt.c power.c smp.c text.c) \
     $(patsubst $(TESTKERNELS_DIR)/%,$(MITE_OBJ)/testkernels/%.o,$(wildcard $(TESTKERNELS_DIR)/smp*.c))
+STALE_OBJS := $(MITE_BASE_OBJS) $(patsubst %,$(MITE_OBJ)/mite/%.o,ap.S apic.c clock.c madt.c smp.c text.c virtio.c) \
+    $(MITE_OBJ)/testkernels/stale.c.o
 
-MITE_KERNELS := $(patsubst %,$(MITE_OUT)/%.elf,mite mbinfo legacy smp)
+MITE_KERNELS := $(patsubst %,$(MITE_OUT)/%.elf,mite mbinfo legacy smp stale)
 
 test-host: $(MITE_KERNELS)
 
@@ -32,6 +34,7 @@ $(MITE_OUT)/mite.elf: $(MITE_OBJS)
 $(MITE_OUT)/mbinfo.elf: $(MBINFO_OBJS)
 $(MITE_OUT)/legacy.elf: $(LEGACY_OBJS)
 $(MITE_OUT)/smp.elf: $(SMP_OBJS)
+$(MITE_OUT)/stale.elf: $(STALE_OBJS)
 $(MITE_KERNELS): $(MITE_DIR)/mite.ld
 	$(call say,LD,$@)
 	$(Q)$(CC) $(MITE_LDFLAGS) -o $@ $(filter %.o,$^)
@@ -51,4 +54,4 @@ $(MITE_OBJ)/mite/%.S.o: $(MITE_DIR)/%.S $(MITE_DIR)/mite.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(MITE_CFLAGS) $(DEPFLAGS) -c -o $@ $<
 
--include $(sort $(patsubst %.o,%.d,$(MITE_OBJS) $(MBINFO_OBJS) $(LEGACY_OBJS) $(SMP_OBJS)))
+-include $(sort $(patsubst %.o,%.d,$(MITE_OBJS) $(MBINFO_OBJS) $(LEGACY_OBJS) $(SMP_OBJS) $(STALE_OBJS)))

@@ -177,3 +177,8 @@ void disk_init(void)
     }
     disk_test();
 }
+
+uint64_t disk_contended(void)
+{
+    return lock_contended(&disk_lock);
+}

@@ -68,4 +68,7 @@ mfn_t disk_dma_limit(void);
 /* Fills in everything about the disk at disk->index. False: there is none. */
 MUST_CHECK bool disk_describe(struct tithe_disk *disk);
 
+/* How often somebody had to wait for LOCK_DISK. */
+uint64_t disk_contended(void);
+
 #endif

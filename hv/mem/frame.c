@@ -297,13 +297,14 @@ void frames_set_reserve(uint64_t reserve_pages)
     lock_release(&frame_pool.lock);
 }
 
-uint64_t frames_contended(enum lock_level level)
+uint64_t frames_contended(void)
 {
-    uint64_t contended = level == LOCK_FRAMES ? lock_contended(&frame_pool.lock) : 0;
+    return lock_contended(&frame_pool.lock);
+}
 
-    for (uint32_t i = 0; level == LOCK_FRAME_CACHE && i < CPUS_MAX; i++)
-        contended += lock_contended(&frame_stocks[i].lock);
-    return contended;
+uint64_t frame_stock_contended(uint32_t cpu)
+{
+    return lock_contended(&frame_stocks[cpu].lock);
 }
 
 mfn_t frames_limit(void)

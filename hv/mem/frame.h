@@ -8,7 +8,6 @@
 #ifndef TITHE_MEM_FRAME_H
 #define TITHE_MEM_FRAME_H
 
-#include "lib/lock.h"
 #include "tithe/types.h"
 
 enum frame_state {
@@ -68,7 +67,8 @@ struct frame_counts {
 void frames_counts(struct frame_counts *out);
 void frames_set_reserve(uint64_t reserve_pages);
 mfn_t frames_limit(void);
-/* How often somebody had to wait for a lock of LOCK_FRAME_CACHE or LOCK_FRAMES. */
-uint64_t frames_contended(enum lock_level level);
+/* How often somebody had to wait for the lock of the pool; of a CPU's stock. */
+uint64_t frames_contended(void);
+uint64_t frame_stock_contended(uint32_t cpu);
 
 #endif

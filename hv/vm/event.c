@@ -80,6 +80,11 @@ bool event_read(uint64_t seq, struct tithe_event *out)
     return found;
 }
 
+uint64_t events_contended(void)
+{
+    return lock_contended(&lock);
+}
+
 uint64_t event_next_seq(void)
 {
     return __atomic_load_n(&next_seq, __ATOMIC_RELAXED);

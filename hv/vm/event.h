@@ -23,6 +23,8 @@ void event_of_guest(struct vm *vm, enum tithe_event_kind kind, uint64_t value);
 bool event_read(uint64_t seq, struct tithe_event *out);
 /* The sequence number of the next event. */
 uint64_t event_next_seq(void);
+/* How often somebody had to wait for the ring's lock. */
+uint64_t events_contended(void);
 /* The machine stops: writes the last events to the log without taking locks. */
 void panic_events(void);
 

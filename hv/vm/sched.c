@@ -413,6 +413,11 @@ void sched_set_weight(struct sched_entity *e, uint32_t weight)
     lock_release(&q->lock);
 }
 
+uint64_t sched_contended(uint32_t cpu)
+{
+    return lock_contended(&queues[cpu].lock);
+}
+
 /* ---- a CPU with nothing to do ---- */
 
 bool sched_idle_begin(void)

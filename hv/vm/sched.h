@@ -56,6 +56,8 @@ bool sched_waiting(void);
 void sched_charge(struct sched_entity *e, uint64_t ns);
 /* Changes the weight, from now on. */
 void sched_set_weight(struct sched_entity *e, uint32_t weight);
+/* How often somebody had to wait for the lock of this CPU's queue. */
+uint64_t sched_contended(uint32_t cpu);
 /* This CPU is about to halt: from now on wakes choose it and kick it. False: something came meanwhile, do not halt. */
 MUST_CHECK bool sched_idle_begin(void);
 void sched_idle_end(void);

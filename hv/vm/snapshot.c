@@ -93,6 +93,20 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
     }
 }
 
+static void fill_cpus(void)
+{
+    snapshot->cpus = percpu_count();
+    snapshot->idle_ns = 0;
+    for (uint32_t i = 0; i < snapshot->cpus; i++) {
+        const struct percpu *cpu = percpu_of(i);
+        snapshot->cpu[i] = (struct tithe_cpu_snapshot){.guest_ns = cpu->guest_ns,
+                                                       .steward_ns = cpu->steward_ns,
+                                                       .idle_ns = cpu->idle_ns,
+                                                       .apic_id = cpu->apic_id};
+        snapshot->idle_ns += snapshot->cpu[i].idle_ns;
+    }
+}
+
 uint64_t snapshot_refresh(void)
 {
     struct frame_counts f;
@@ -122,8 +136,7 @@ uint64_t snapshot_refresh(void)
     snapshot->guest_pages = f.guest;
     snapshot->event_seq = event_next_seq();
     snapshot->log_offset = log_offset();
-    snapshot->cpus = percpu_count();
-    snapshot->idle_ns = this_cpu()->idle_ns;
+    fill_cpus();
     snapshot->steward_restarts = steward_restarts();
     snapshot->plans_applied = plans_applied();
     snapshot->plans_refused = plans_refused();

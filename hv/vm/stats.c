@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/stats.h"
 
+#include "drv/disk.h"
 #include "drv/serial.h"
 #include "lib/log.h"
 #include "mem/frame.h"
 #include "steward/core/steward.h"
+#include "vm/event.h"
 #include "vm/exits.h"
 #include "vm/plan.h"
 #include "vm/vm.h"
@@ -46,11 +48,6 @@ static uint64_t flushes(const struct vm *vm)
 {
     return vm->tlb_generation;
 }
-static uint64_t lock_waits(const struct vm *vm)
-{
-    return vm->platform.lock.contended + vm->p2m.lock.contended;
-}
-
 static uint64_t touches_all(void)
 {
     return sum(touches);
@@ -75,17 +72,9 @@ static uint64_t flushes_all(void)
 {
     return sum(flushes);
 }
-static uint64_t lock_waits_all(void)
+static uint64_t log_waits(void)
 {
-    return sum(lock_waits);
-}
-static uint64_t interrupts(void)
-{
-    return this_cpu()->interrupts;
-}
-static uint64_t idle_ns(void)
-{
-    return this_cpu()->idle_ns;
+    return lock_contended(&serial_lock);
 }
 
 static uint64_t table_pages(void)
@@ -106,7 +95,6 @@ static const struct {
     {"balloon.messages", messages_all},
     {"map.flushes", flushes_all},
     {"map.table_pages", table_pages},
-    {"lock.waits", lock_waits_all},
     {"plan.applied", plans_applied},
     {"plan.refused", plans_refused},
     {"policy.reload_tsc", policy_reload_ticks},
@@ -114,10 +102,78 @@ static const struct {
     {"policy.tick_last_tsc", policy_tick_last},
     {"steward.restarts", steward_restarts},
     {"serial.rx_dropped_bytes", serial_rx_dropped},
-    {"host.interrupts", interrupts},
-    {"host.idle_ns", idle_ns},
     {"host.tsc_hz", tsc_hz},
+    /* Of locks: how often somebody had to wait. */
+    {"lock.frames", frames_contended},
+    {"lock.events", events_contended},
+    {"lock.log", log_waits},
+    {"lock.disk", disk_contended},
 };
+
+/* ---- of each CPU ---- */
+
+static uint64_t guest_ns(uint32_t cpu)
+{
+    return percpu_of(cpu)->guest_ns;
+}
+static uint64_t steward_ns(uint32_t cpu)
+{
+    return percpu_of(cpu)->steward_ns;
+}
+static uint64_t idle_ns(uint32_t cpu)
+{
+    return percpu_of(cpu)->idle_ns;
+}
+static uint64_t interrupts(uint32_t cpu)
+{
+    return percpu_of(cpu)->interrupts;
+}
+
+static const struct {
+    const char *before, *after; /* of "cpuN" in its name */
+    uint64_t (*value)(uint32_t cpu);
+} cpu_counters[] = {
+    {"", ".guest_ns", guest_ns},
+    {"", ".steward_ns", steward_ns},
+    {"", ".idle_ns", idle_ns},
+    {"", ".interrupts", interrupts},
+    {"lock.", ".sched", sched_contended},
+    {"lock.", ".timers", timers_contended},
+    {"lock.", ".frames", frame_stock_contended},
+};
+
+static bool cpu_counter(struct tithe_stat *stat, uint32_t index)
+{
+    const uint32_t cpu = index / ARRAY_LEN(cpu_counters), which = index % ARRAY_LEN(cpu_counters);
+    if (cpu >= percpu_count()) {
+        return false;
+    }
+    fmt_string(stat->name, sizeof stat->name, "%scpu%u%s", cpu_counters[which].before, cpu,
+               cpu_counters[which].after);
+    stat->value = cpu_counters[which].value(cpu);
+    return true;
+}
+
+/* ---- of each VM: its locks ---- */
+
+static bool vm_counter(struct tithe_stat *stat, uint32_t index)
+{
+    for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
+        const struct vm *vm = vm_at(place);
+        if (vm == NULL) {
+            continue;
+        }
+        if (index < 2) {
+            fmt_string(stat->name, sizeof stat->name, "lock.vm%u.%s", vm->id, index == 0 ? "devices" : "p2m");
+            stat->value = lock_contended(index == 0 ? &vm->platform.lock : &vm->p2m.lock);
+            return true;
+        }
+        index -= 2;
+    }
+    return false;
+}
+
+/* ---- exits ---- */
 
 static uint64_t exits_of_kind(int kind)
 {
@@ -138,9 +194,11 @@ bool stats_get(struct tithe_stat *stat)
         stat->value = counters[stat->index].value();
         return true;
     }
-    const uint32_t kind = stat->index - (uint32_t)ARRAY_LEN(counters);
+    const uint32_t kind = stat->index - (uint32_t)ARRAY_LEN(counters),
+                   cpus = percpu_count() * (uint32_t)ARRAY_LEN(cpu_counters);
     if (kind >= EXIT_KINDS) {
-        return false;
+        const uint32_t more = kind - EXIT_KINDS;
+        return more < cpus ? cpu_counter(stat, more) : vm_counter(stat, more - cpus);
     }
     fmt_string(stat->name, sizeof stat->name, "exits.%s", exit_name((enum exit_kind)kind));
     stat->value = exits_of_kind((int)kind);

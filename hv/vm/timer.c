@@ -180,3 +180,8 @@ uint64_t timers_run(uint64_t now_ns)
         __atomic_store_n(&h->firing, NULL, __ATOMIC_RELEASE);
     }
 }
+
+uint64_t timers_contended(uint32_t cpu)
+{
+    return lock_contended(&heaps[cpu].lock);
+}

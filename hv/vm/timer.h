@@ -27,5 +27,7 @@ void timer_set(struct timer *timer, uint64_t deadline_ns);
 void timer_cancel(struct timer *timer);
 /* Fires this CPU's timers whose time has come, each once and with no lock held; returns the next deadline. */
 uint64_t timers_run(uint64_t now_ns);
+/* How often somebody had to wait for the lock of this CPU's heap. */
+uint64_t timers_contended(uint32_t cpu);
 
 #endif

@@ -240,12 +240,13 @@ static void stocks_are_filled_by_the_handful(void **state)
     assert_int_equal(frame_alloc(FRAME_TABLE, 1, 0), first + 2 * FRAME_HANDFUL); /* not from the stock */
     frames_counts(&c);
     assert_int_equal(c.free, 99 - FRAME_HANDFUL - 2);
-    assert_int_equal(frames_contended(LOCK_FRAMES), 0);
+    assert_int_equal(frames_contended(), 0);
     frame_pool.lock.contended = 3;
     frame_stocks[0].lock.contended = 4;
     frame_stocks[63].lock.contended = 5;
-    assert_int_equal(frames_contended(LOCK_FRAMES), 3);
-    assert_int_equal(frames_contended(LOCK_FRAME_CACHE), 9);
+    assert_int_equal(frames_contended(), 3);
+    assert_int_equal(frame_stock_contended(0), 4);
+    assert_int_equal(frame_stock_contended(63), 5);
     frame_stocks[0].lock.contended = frame_stocks[63].lock.contended = 0;
 }
 

@@ -314,7 +314,7 @@ ask_statistics() {
 }
 
 @test "smp: vCPUs, interrupts between them, INIT, clocks" {
-    run guest smp '' -smp 4
+    run guest smp '' -smp 4 "${TIMED[@]}"
     assert_equal "$status" 1
     assert_line --regexp '^smp: start .* cpus=4 '
     assert_line 'smp: wake ok'

@@ -3,7 +3,6 @@
 
 #include "lib/log.h"
 #include "vm/interpret.h"
-#include "vm/run.h"
 #include "vm/vm.h"
 #include "x86/time.h"
 
@@ -23,8 +22,8 @@ static uint64_t mmio_read(struct vcpu *v, gpa_t gpa, unsigned bytes)
 static void reconsider(struct vm *vm)
 {
     const uint64_t next_ns = vm->platform.balloon_transport.pending != 0 ? 0 : vm->platform.pit.next_ns;
-    if (next_ns < vm->poll_ns) {
-        vm->poll_ns = next_ns;
+    if (next_ns < vm->poll_timer.deadline_ns) {
+        timer_set(&vm->poll_timer, next_ns);
     }
 }
 
@@ -84,10 +83,7 @@ static void outcome(struct vcpu *v, enum interpret_result result, const char *wh
     switch (result) {
     case INTERPRET_OK:
     case INTERPRET_FAULT: return;
-    case INTERPRET_NO_MEMORY:
-        v->state = VCPU_WAIT_MEMORY;
-        vcpu_waits_for_memory(v);
-        return;
+    case INTERPRET_NO_MEMORY: vcpu_wait_memory(v); return;
     case INTERPRET_UNSUPPORTED: unsupported(v, what); return;
     }
 }

@@ -17,6 +17,7 @@ void event_emit(enum tithe_event_kind kind, uint32_t vm_id, uint64_t value, uint
  * every EVENT_PERIOD_NS is recorded and the others are not, lest it floods log and line and keeps the steward awake. */
 #define EVENT_BURST     16u
 #define EVENT_PERIOD_NS 1000000000ull
+/* Under the VM's device lock, or while no vCPU of it runs. */
 struct vm;
 void event_of_guest(struct vm *vm, enum tithe_event_kind kind, uint64_t value);
 /* The first event still held with seq >= *out's; false when there is none yet. */

@@ -7,16 +7,13 @@
 #include "lib/log.h"
 #include "virt/vendor.h"
 #include "vm/emulate.h"
-#include "vm/event.h"
 #include "vm/guest_cpuid.h"
 #include "vm/guest_msr.h"
-#include "vm/run.h"
 #include "vm/vm.h"
 #include "x86/percpu.h"
 #include "x86/time.h"
 
 #define VECTOR_GP        13u
-#define RFLAGS_IF        (1u << 9)
 /* What KVM answers to a hypercall it does not know (Linux include/uapi/linux/kvm_para.h: KVM_ENOSYS). */
 #define HYPERCALL_ENOSYS ((uint64_t)-1000)
 
@@ -65,10 +62,7 @@ static void exit_cpuid(struct vcpu *v)
 static void exit_hlt(struct vcpu *v)
 {
     vcpu_skip(v);
-    if ((v->regs.rflags & RFLAGS_IF) == 0 || !vcpu_interrupt_pending(v)) {
-        v->state = VCPU_HALTED;
-    }
-    v->irq_check = true;
+    vcpu_halt(v);
 }
 
 static void exit_pio(struct vcpu *v)
@@ -118,10 +112,7 @@ static void exit_fault(struct vcpu *v)
 {
     switch (p2m_touch(&v->vm->p2m, v->exit.u.fault.gpa >> PAGE_SHIFT)) {
     case P2M_TOUCH_OK: return;
-    case P2M_TOUCH_NO_MEMORY:
-        v->state = VCPU_WAIT_MEMORY;
-        vcpu_waits_for_memory(v);
-        return;
+    case P2M_TOUCH_NO_MEMORY: vcpu_wait_memory(v); return;
     case P2M_TOUCH_HOLE: break;
     }
     emulate_mmio(v);

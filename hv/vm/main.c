@@ -16,6 +16,7 @@
 #include "vm/snapshot.h"
 #include "vm/solo.h"
 #include "x86/leave.h"
+#include "x86/smp.h"
 
 /* Exit status of a machine that cannot be a host. */
 #define LEAVE_UNFIT 69
@@ -54,6 +55,7 @@ _Noreturn void core_main(const struct boot_info *boot)
     if (!policy_store_init() || !snapshot_init(boot->machine)) {
         unfit("memory", "too little: give the machine 64 MiB or more");
     }
+    smp_start(vendor->cpu_start, run_forever);
     need("the solo VM", solo_start());
     need("the steward", steward_init());
     log_line("tithe: ready");

@@ -14,6 +14,7 @@
 #include "vm/mgmt_vm.h"
 #include "vm/stats.h"
 #include "vm/vm.h"
+#include "vm/world.h"
 #include "x86/leave.h"
 
 static int op_create(struct tithe_mgmt *m)
@@ -47,7 +48,9 @@ static int op_ledger(struct tithe_mgmt *m)
             maps[count++] = &vm->p2m;
         }
     }
+    world_stop();
     ledger_check(maps, count, &m->u.ledger);
+    world_resume();
     return 0;
 }
 
@@ -180,6 +183,7 @@ static const struct operation operations[] = {
     [TITHE_OP_POLICY_SAVE] = {op_policy_save, true},
     [TITHE_OP_POLICY_SAVED] = {op_policy_saved, false},
     [TITHE_OP_STATS] = {op_stats, false},
+    [TITHE_OP_SET_CPU_SHARES] = {mgmt_set_cpu_shares, true},
     [TITHE_OP_SHUTDOWN] = {op_shutdown, true},
     [TITHE_OP_FILE_NEXT] = {op_file_next, false},
     [TITHE_OP_DISK_NEXT] = {op_disk_next, false},

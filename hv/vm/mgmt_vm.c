@@ -139,21 +139,39 @@ int mgmt_set_min(struct tithe_mgmt *m)
     return 0;
 }
 
+/* The VM whose shares `m` changes, when it may. */
+static struct vm *find_for_shares(struct tithe_mgmt *m, int *error)
+{
+    struct vm *vm = find(m, ALIVE, error);
+    if (vm != NULL && (m->u.set.value == 0 || m->u.set.value > SHARES_MAX)) {
+        fmt_string(m->reason, sizeof m->reason, "shares %llu: give 1 to %u",
+                   (unsigned long long)m->u.set.value, SHARES_MAX);
+        *error = TITHE_ERANGE;
+        return NULL;
+    }
+    return vm;
+}
+
 int mgmt_set_shares(struct tithe_mgmt *m)
 {
     int error;
-    struct vm *vm = find(m, ALIVE, &error);
-    if (vm == NULL) {
-        return error;
+    struct vm *vm = find_for_shares(m, &error);
+    if (vm != NULL) {
+        vm->shares = m->u.set.value;
+        changed(vm, "shares", vm->shares);
     }
-    if (m->u.set.value == 0 || m->u.set.value > SHARES_MAX) {
-        fmt_string(m->reason, sizeof m->reason, "shares %llu: give 1 to %u",
-                   (unsigned long long)m->u.set.value, SHARES_MAX);
-        return TITHE_ERANGE;
+    return error;
+}
+
+int mgmt_set_cpu_shares(struct tithe_mgmt *m)
+{
+    int error;
+    struct vm *vm = find_for_shares(m, &error);
+    if (vm != NULL) {
+        vm_set_cpu_shares(vm, m->u.set.value);
+        changed(vm, "cpu_shares", vm->cpu_shares);
     }
-    vm->shares = m->u.set.value;
-    changed(vm, "shares", vm->shares);
-    return 0;
+    return error;
 }
 
 int mgmt_console_read(struct tithe_mgmt *m)
@@ -163,8 +181,10 @@ int mgmt_console_read(struct tithe_mgmt *m)
     struct tithe_io *io = &m->u.io;
     if (vm != NULL) {
         const uint64_t want = io->length < TITHE_IO_MAX ? io->length : TITHE_IO_MAX;
+        lock_acquire(&vm->platform.lock);
         io->length = uart_console_read(&vm->platform.uart, &io->offset, io->data, want);
         io->total = uart_console_offset(&vm->platform.uart);
+        lock_release(&vm->platform.lock);
     }
     return error;
 }

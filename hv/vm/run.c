@@ -3,19 +3,19 @@
 
 #include "boot/boot_info.h"
 #include "drv/disk.h"
-#include "lib/log.h"
 #include "mem/frame.h"
 #include "steward/core/steward.h"
 #include "virt/vendor.h"
-#include "vm/event.h"
 #include "vm/exits.h"
 #include "vm/mgmt.h"
-#include "vm/vm.h"
-#include "x86/fpu.h"
+#include "vm/vm_table.h"
+#include "vm/world.h"
 #include "x86/cpu.h"
+#include "x86/fpu.h"
 #include "x86/irq.h"
 #include "x86/leave.h"
 #include "x86/percpu.h"
+#include "x86/smp.h"
 #include "x86/time.h"
 
 static uint64_t slice_ns = 2000000;
@@ -31,7 +31,7 @@ static uint64_t slice_ns = 2000000;
 #define SLICE_US_MIN 100u
 #define SLICE_US_MAX 1000000u
 
-/* Any host interrupt is a reason to look around: the timer, input for the steward. */
+/* Any host interrupt is a reason to look around: the timer, input for the steward, another CPU's kick. */
 static void on_timer(void)
 {
     this_cpu()->timer_deadline_ns = NO_DEADLINE; /* it may have come early: then it is armed again */
@@ -47,166 +47,90 @@ void run_init(void)
     irq_register(IRQ_VECTOR_TIMER, on_timer);
 }
 
-/* ---- the FPU's registers ---- */
-
-void fpu_claim(struct fpu_state *state)
+uint64_t run_slice_ns(void)
 {
-    struct percpu *cpu = this_cpu();
-    if (cpu->fpu_owner != state) {
-        fpu_switch(cpu->fpu_owner, state);
-        cpu->fpu_owner = state;
+    return slice_ns;
+}
+
+void run_poke(uint32_t cpu)
+{
+    if (cpu == cpu_index()) {
+        this_cpu()->resched = true;
+    } else {
+        smp_kick(cpu);
     }
 }
-
-void fpu_disown(struct fpu_state *state)
-{
-    struct percpu *cpu = this_cpu();
-    if (cpu->fpu_owner == state) {
-        cpu->fpu_owner = NULL;
-    }
-}
-
-/* ---- interrupts into the guest ---- */
-
-/* Under the device lock. */
-static bool pending(struct vcpu *v)
-{
-    lapic_poll(&v->lapic, time_now_ns());
-    return lapic_pending(&v->lapic) >= 0 || (v->index == 0 && platform_pic_pending(&v->vm->platform) >= 0);
-}
-
-bool vcpu_interrupt_pending(struct vcpu *v)
-{
-    struct platform *p = &v->vm->platform;
-    lock_acquire(&p->lock);
-    const bool yes = pending(v);
-    lock_release(&p->lock);
-    return yes;
-}
-
-/* Takes the most urgent vector from LAPIC or 8259. */
-static uint8_t take(struct vcpu *v)
-{
-    const int vector = lapic_pending(&v->lapic);
-    if (vector < 0) {
-        return platform_pic_take(&v->vm->platform);
-    }
-    lapic_take(&v->lapic, (uint8_t)vector);
-    return (uint8_t)vector;
-}
-
-static void deliver(struct vcpu *v)
-{
-    struct platform *p = &v->vm->platform;
-    v->irq_check = false;
-    v->window_wanted = false;
-    lock_acquire(&p->lock);
-    if (pending(v)) {
-        if (vendor->can_inject(v)) {
-            vendor->inject_interrupt(v, take(v));
-            v->window_wanted = pending(v); /* another is behind it */
-        } else {
-            v->window_wanted = true;
-        }
-    }
-    lock_release(&p->lock);
-}
-
-/* ---- time ---- */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
-static bool frames_for_guests(void)
-{
-    struct frame_counts f;
-    frames_counts(&f);
-    return f.free > f.promised + f.reserve;
-}
-
-/* What the core does for a VM between its turns is the VM's all the same: else a guest that reboots for ever, or keeps
- * its devices busy, would have the CPU for nothing. */
-static void charge_vm(struct vm *vm, uint64_t since_ns)
-{
-    if (vm->vcpu_count > 0) {
-        sched_charge(&vm->vcpu[0]->sched, time_now_ns() - since_ns);
-    }
-}
-
-static void poll_devices(struct vm *vm)
-{
-    const uint64_t from = time_now_ns();
-    lock_acquire(&vm->platform.lock);
-    vm->poll_ns = platform_poll(&vm->platform, from);
-    if (vm->platform.balloon_transport.pending != 0) {
-        /* It goes on after a slice: at once would cut every other turn to nothing. */
-        vm->poll_ns = earlier(vm->platform.pit.next_ns, from + slice_ns);
-    }
-    lock_release(&vm->platform.lock);
-    charge_vm(vm, from);
-}
-
-/* Lets everything whose time has come happen, and returns when to look next. */
-static uint64_t run_timers(uint64_t now_ns)
-{
-    uint64_t next = earlier(steward_poll(now_ns), disk_poll(now_ns));
-    for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
-        struct vm *vm = vm_at(place);
-        if (vm == NULL || vm->state != TITHE_VM_RUNNING) {
-            continue;
-        }
-        if (vm->poll_ns <= now_ns) {
-            poll_devices(vm);
-        }
-        next = earlier(next, vm->poll_ns);
-        for (uint32_t i = 0; i < vm->vcpu_count; i++) {
-            struct vcpu *v = vm->vcpu[i];
-            if (v->lapic.timer_deadline_ns <= now_ns) {
-                lapic_poll(&v->lapic, now_ns);
-                vcpu_kick(v);
-            }
-            next = earlier(next, v->lapic.timer_deadline_ns);
-            if (v->state == VCPU_WAIT_MEMORY && frames_for_guests()) {
-                v->state = VCPU_RUNNABLE;
-                sched_wake(&v->sched);
-            }
-        }
-    }
-    return next;
-}
-
-void vcpu_waits_for_memory(struct vcpu *v)
-{
-    event_of_guest(v->vm, TITHE_EVENT_VM_MEMORY_WAIT, v->exit.u.fault.gpa);
-}
-
 /* ---- turns ---- */
 
-/* Runs a vCPU until it blocks, its VM changes state, or the CPU is wanted for something else. */
+static struct vcpu *vcpu_of(struct sched_entity *e)
+{
+    return CONTAINER_OF(e, struct vcpu, sched);
+}
+
+/* May it run now? Otherwise whoever changes that wakes it. */
+static bool runnable(struct sched_entity *e)
+{
+    if (e->steward) {
+        return steward_runnable();
+    }
+    const struct vcpu *v = vcpu_of(e);
+    return v->state == VCPU_RUNNABLE && v->vm->state == TITHE_VM_RUNNING && v->vm->pending == 0;
+}
+
+static void switch_in(struct sched_entity *e)
+{
+    if (!e->steward) {
+        fpu_switch(NULL, &vcpu_of(e)->fpu);
+    }
+}
+
+/* From here on any CPU may have it: nothing of it stays in this one. */
+static void put(struct sched_entity *e, bool again)
+{
+    if (!e->steward) {
+        vendor->park();
+        fpu_switch(&vcpu_of(e)->fpu, NULL);
+    }
+    sched_put(e, again);
+}
+
+static bool must_look(const struct vcpu *v)
+{
+    return v->irq_check || __atomic_load_n(&v->requests, __ATOMIC_RELAXED) != 0;
+}
+
+/* Runs a vCPU until it blocks, its VM is asked for, or the CPU is wanted for something else. */
 static void vcpu_turn(struct vcpu *v)
 {
     struct percpu *cpu = this_cpu();
     struct vm *vm = v->vm;
     unsigned exits_left = TURN_EXITS;
-    fpu_claim(&v->fpu);
+    /* That it is on this CPU is seen by all before its requests are looked at: vm/vcpu.c, request(). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     do {
-        if (v->irq_check) {
-            deliver(v);
+        while (must_look(v)) {
+            vcpu_prepare(v);
+            if (v->state != VCPU_RUNNABLE) {
+                return;
+            }
         }
 #ifdef TITHE_DEBUG
         const char *fault = vendor->audit(v);
         if (fault != NULL) {
             vm_crash(v, fault);
-            break;
+            return;
         }
 #endif
         vendor->run(v);
         exit_handle(v);
-        const uint64_t deadline = earlier(v->lapic.timer_deadline_ns, vm->poll_ns);
-        if (deadline < cpu->timer_deadline_ns) {
-            time_arm(deadline);
+        if (v->lapic.timer_deadline_ns != v->timer.deadline_ns) {
+            vcpu_set_timer(v);
         }
     } while (v->state == VCPU_RUNNABLE && vm->pending == 0 && !cpu->resched && --exits_left > 0);
     if (exits_left == 0) {
@@ -224,13 +148,38 @@ uint64_t run_steward_ns(uint64_t since_ns)
     return ns < STEWARD_SLICES_MAX * slice_ns ? ns : STEWARD_SLICES_MAX * slice_ns;
 }
 
+static void turn(struct sched_entity *e, uint64_t from_ns)
+{
+    struct percpu *cpu = this_cpu();
+    if (!e->steward) {
+        vcpu_turn(vcpu_of(e));
+        const uint64_t ns = time_now_ns() - from_ns;
+        sched_charge(e, ns);
+        cpu->guest_ns += ns;
+        return;
+    }
+    steward_turn();
+    const uint64_t counted = e->cpu_ns + run_steward_ns(from_ns);
+    const uint64_t ns = time_now_ns() - from_ns;
+    sched_charge(e, ns); /* its place in the queue is by all of the time */
+    cpu->steward_ns += ns;
+    e->cpu_ns = counted;
+}
+
 static void idle(uint64_t next_ns)
 {
+    struct percpu *cpu = this_cpu();
     const uint64_t from = time_now_ns();
+    if (cpu->resched || !sched_idle_begin()) {
+        return;
+    }
     time_arm(next_ns);
     cpu_idle();
-    this_cpu()->idle_ns += time_now_ns() - from;
+    sched_idle_end();
+    cpu->idle_ns += time_now_ns() - from;
 }
+
+/* ---- between turns ---- */
 
 /* The operator asked for the end, and has been answered; or the steward never comes to rest. */
 static bool time_to_leave(uint64_t now_ns)
@@ -255,43 +204,97 @@ _Noreturn static void leave(void)
     machine_leave((uint8_t)mgmt_shutdown_status());
 }
 
+static void do_pending(struct vm *vm)
+{
+    const uint64_t from = time_now_ns();
+    vm_do_pending(vm);
+    vm_charge(vm, from);
+}
+
+/* Boot CPU: what only it may do, for which none of its vCPUs may be switched in. Returns what is left of `current`. */
+static struct sched_entity *keep_house(struct sched_entity *current)
+{
+    const bool leaving = time_to_leave(time_now_ns());
+    if (!leaving && vm_set_empty(&vms_pending)) {
+        return current;
+    }
+    if (current != NULL) {
+        put(current, runnable(current));
+    }
+    if (leaving) {
+        leave();
+    }
+    vm_set_take(&vms_pending, do_pending);
+    return NULL;
+}
+
+static void memory_came(struct vm *vm)
+{
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        vcpu_memory_came(vm->vcpu[i]);
+    }
+}
+
+/* Whoever frees frames, or begins to wait for some, comes by here before it idles; the frames' locks see to it that one of
+ * two who do so at once sees the other. */
+static void look_after_waiters(void)
+{
+    struct frame_counts f;
+    if (vm_set_empty(&vms_without_memory)) {
+        return;
+    }
+    frames_counts(&f);
+    if (f.free <= f.promised + f.reserve) {
+        return;
+    }
+    if (cpu_index() == 0) {
+        vm_set_take(&vms_without_memory, memory_came);
+    } else {
+        run_poke(0);
+    }
+}
+
+/* Who runs now; it is switched in. NULL: nobody. */
+static struct sched_entity *choose(struct sched_entity *current)
+{
+    if (current != NULL && !runnable(current)) {
+        put(current, false);
+        current = NULL;
+    }
+    struct sched_entity *e = sched_next(current);
+    if (e == current) {
+        return e;
+    }
+    if (current != NULL) {
+        put(current, true);
+    }
+    switch_in(e);
+    return e;
+}
+
 _Noreturn void run_forever(void)
 {
     struct percpu *cpu = this_cpu();
+    struct sched_entity *current = NULL;
     for (;;) {
-        const uint64_t now = time_now_ns();
-        if (time_to_leave(now)) {
-            leave();
-        }
-        const uint64_t next = run_timers(now);
-        struct sched_entity *e = sched_pick();
+        uint64_t next = NO_DEADLINE;
         cpu->resched = false;
-        if (e == NULL) {
+        world_check();
+        if (cpu->index == 0) {
+            current = keep_house(current);
+            const uint64_t now = time_now_ns();
+            next = earlier(steward_poll(now), disk_poll(now));
+        }
+        next = earlier(next, timers_run(time_now_ns()));
+        look_after_waiters();
+        current = choose(current);
+        if (current == NULL) {
             idle(next);
-            continue;
-        }
-        /* The steward is looked after even when nobody waits: it has a budget. */
-        time_arm(sched_waiting() || e->steward ? earlier(next, now + slice_ns) : next);
-        if (e->steward) {
-            steward_turn();
-            const uint64_t counted = e->cpu_ns + run_steward_ns(now);
-            sched_charge(e, time_now_ns() - now); /* its place in the queue is by all of the time */
-            e->cpu_ns = counted;
-            if (steward_runnable()) {
-                sched_requeue(e);
-            }
-            continue;
-        }
-        struct vcpu *v = CONTAINER_OF(e, struct vcpu, sched);
-        struct vm *vm = v->vm;
-        vcpu_turn(v);
-        sched_charge(e, time_now_ns() - now);
-        if (vm->pending != 0) {
-            const uint64_t from = time_now_ns();
-            vm_do_pending(vm);
-            charge_vm(vm, from);
-        } else if (v->state == VCPU_RUNNABLE && vm->state == TITHE_VM_RUNNING) {
-            sched_requeue(e);
+        } else if (runnable(current)) {
+            const uint64_t now = time_now_ns();
+            /* The steward is looked after even when nobody waits: it has a budget. */
+            time_arm(sched_waiting() || current->steward ? earlier(next, now + slice_ns) : next);
+            turn(current, now);
         }
     }
 }

@@ -12,8 +12,8 @@
 
 #include "tithe/types.h"
 
-/* The weight of one fair part: a VM of 1000 CPU shares and one vCPU. */
-#define SCHED_WEIGHT 1024u
+/* The weight of one fair part: a VM of 1000 CPU shares and one vCPU. So an eighth of one share has three digits yet. */
+#define SCHED_WEIGHT (1u << 20)
 
 struct sched_entity {
     struct sched_entity *next; /* in the run queue, by ascending vtime */

@@ -73,12 +73,14 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .exit_code = vm->exit_code,
         .reboots = vm->reboots,
         .vcpus = vm->config.vcpus,
-        .exits = vm->exits,
-        .cpu_ns = vm->cpu_ns,
+        .cpu_ns = vm->ended_cpu_ns,
         .console_offset = uart_console_offset(&vm->platform.uart),
         .guest = vm->platform.balloon.stats,
     };
     memcpy(s->name, vm->name, sizeof s->name);
+    for (int kind = 0; kind < EXIT_KINDS; kind++) {
+        s->exits += vm->ended_exits[kind];
+    }
     for (uint32_t i = 0; i < vm->vcpu_count; i++) {
         s->cpu_ns += vm->vcpu[i]->sched.cpu_ns;
         for (int kind = 0; kind < EXIT_KINDS; kind++) {

@@ -35,7 +35,7 @@ const char *solo_start(void)
     c.size_pages = boot_option_u64("solo_mib", 64) * (MIB / PAGE_BYTES);
     c.max_pages = c.size_pages;
     c.shares = 1000;
-    c.vcpus = 1;
+    c.vcpus = (uint32_t)boot_option_u64("solo_vcpus", 1);
     c.paused = 1;
     if (vm_create(&c, reason) != 0) {
         return reason;

@@ -180,6 +180,7 @@ static uint64_t exits_of_kind(int kind)
     uint64_t total = 0;
     for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
         const struct vm *vm = vm_at(place);
+        total += vm != NULL ? vm->ended_exits[kind] : 0;
         for (uint32_t i = 0; vm != NULL && i < vm->vcpu_count; i++) {
             total += vm->vcpu[i]->exits[kind];
         }

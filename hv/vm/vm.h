@@ -13,7 +13,9 @@
 #include "vm/vcpu.h"
 
 #define VCPUS_MAX  8u
-#define SHARES_MAX 1000000u
+#define SHARES_MAX 1000000u /* of memory or CPU */
+
+#define CPU_SHARES_USUAL 1000u
 
 struct vm {
     uint32_t id;   /* never reused; from 1 */
@@ -21,10 +23,11 @@ struct vm {
     enum tithe_vm_state state;
     char name[TITHE_NAME_MAX];
     struct p2m p2m;
-    uint64_t tlb_generation; /* grows with every flush of the map; from 1 */
+    uint64_t tlb_generation;    /* grows with every flush of the map; from 1 */
     uint64_t flushed[CPUS_MAX]; /* VT-x: the generation that each CPU has flushed for; 0: it never has */
     struct tithe_create config;
     uint64_t max_pages, min_pages, shares, target_pages;
+    uint64_t cpu_shares; /* against other VMs on the CPUs, all vCPUs together */
     bool held;
     uint64_t overhead_pages;
     uint64_t created_ns;
@@ -33,16 +36,17 @@ struct vm {
     enum tithe_stop stop_reason;
     uint64_t exit_code;
     uint64_t reboots;
-    uint64_t exits, cpu_ns;   /* of vCPUs that are no more */
-    bool balloon_driver;      /* the guest's driver is up */
-    uint32_t pending;         /* VM_PENDING_*: what the guest asked for, done after the exit */
-    uint64_t poll_ns;         /* when the platform wants to be polled next */
+    uint64_t ended_exits[EXIT_KINDS], ended_cpu_ns; /* of vCPUs that are no more */
+    bool balloon_driver;                            /* the guest's driver is up */
+    uint32_t pending;         /* VM_PENDING_*, by vm_ask: no vCPU enters the guest while there is something */
+    struct timer poll_timer;  /* when the platform wants to be polled next; set under the device lock */
     struct platform platform; /* every device the guest sees */
     struct guest_cpuid cpuid; /* guest_cpuid_init at creation */
     uint32_t vcpu_count;
     struct vcpu *vcpu[VCPUS_MAX];
 };
 
+/* What a guest asked for, done by the boot CPU between turns. */
 enum vm_pending { VM_PENDING_STOP = 1, VM_PENDING_REBOOT = 2 };
 
 /* ---- the set of VMs (vm/vm_table.c) ---- */
@@ -70,24 +74,56 @@ void vm_destroy(struct vm *vm);
 MUST_CHECK bool vm_read(struct vm *vm, gpa_t gpa, void *out, size_t bytes);
 MUST_CHECK bool vm_write(struct vm *vm, gpa_t gpa, const void *in, size_t bytes);
 
-/* ---- life ---- */
+/* ---- life: boot CPU, between turns; no vCPU of the VM is switched in on it ---- */
 
 /* Ends the VM: its vCPUs stop, its memory is freed, its state can still be read until it is destroyed. */
 void vm_stop(struct vm *vm, enum tithe_stop why, uint64_t exit_code);
 /* Running <-> paused. False when it is not in the other state. */
 MUST_CHECK bool vm_pause(struct vm *vm);
 MUST_CHECK bool vm_unpause(struct vm *vm);
-/* What the guest asked for during its last exit (vm->pending). */
+/* What the guest asked for. */
 void vm_do_pending(struct vm *vm);
 /* Tells the balloon how far the VM is to shrink: size less target. */
 void vm_apply_target(struct vm *vm);
-/* Memory is forgotten, images are loaded again, the vCPU starts at the entry. */
-void vm_reboot(struct vm *vm);
-extern const struct platform_ops vm_platform_ops;
-/* Ends the VM because of `why` (logged with the vCPU's registers). */
-void vm_crash(struct vcpu *v, const char *why);
+/* From now on, all its vCPUs together weigh so much. */
+void vm_set_cpu_shares(struct vm *vm, uint64_t cpu_shares);
 
-/* An interrupt or its deadline may have come up for this vCPU: it is looked at again before its next entry, and woken if halted. */
+/* ---- on any CPU ---- */
+
+extern const struct platform_ops vm_platform_ops;
+/* The boot CPU is to do this soon; till then no vCPU enters the guest. */
+void vm_ask(struct vm *vm, enum vm_pending what);
+/* The end, under the device lock; the first reason counts. */
+void vm_ask_stop(struct vm *vm, enum tithe_stop why, uint64_t exit_code);
+/* The end because of `why` (logged with the vCPU's registers): by the vCPU's own CPU, device lock not held. */
+void vm_crash(struct vcpu *v, const char *why);
+/* Fires poll_timer: moves the devices' time on. */
+void vm_poll(struct timer *timer, uint64_t now_ns);
+/* Work for the VM since `since_ns` is the VM's CPU time. */
+void vm_charge(struct vm *vm, uint64_t since_ns);
+
+/* ---- its vCPUs (vm/vcpu.c) ---- */
+
+/* Under the device lock, on any CPU: something may be pending for the vCPU, which looks before its next entry and wakes up if it
+ * is so. */
 void vcpu_kick(struct vcpu *v);
+void vcpu_nmi(struct vcpu *v);
+/* INIT; a SIPI is for one that waits for it only. */
+void vcpu_init(struct vcpu *v);
+void vcpu_sipi(struct vcpu *v, uint8_t vector);
+/* Fires v->timer: its LAPIC's. */
+void vcpu_on_timer(struct timer *timer, uint64_t now_ns);
+/* Frames for guests are free: one that waits for them goes on. Device lock not held. */
+void vcpu_memory_came(struct vcpu *v);
+
+/* By the CPU that runs it, device lock not held: before an entry when v->irq_check or v->requests say so. May leave it in
+ * another state than RUNNABLE. */
+void vcpu_prepare(struct vcpu *v);
+/* HLT: sleeps, unless there is something to wake it already. */
+void vcpu_halt(struct vcpu *v);
+/* Its fault found no frame. */
+void vcpu_wait_memory(struct vcpu *v);
+/* v->timer follows the LAPIC's. */
+void vcpu_set_timer(struct vcpu *v);
 
 #endif

@@ -9,18 +9,17 @@
 #include "virt/vendor.h"
 #include "vm/image.h"
 #include "vm/load.h"
-#include "vm/run.h"
 #include "x86/cpu.h"
 #include "x86/fpu.h"
 
-static void reset_vcpu(struct vcpu *v)
+static void reset_vcpu(struct vcpu *v, uint64_t tsc_offset)
 {
     lapic_init(&v->lapic, &v->vm->platform, v->index, v->index == 0);
     guest_msr_reset(v);
-    fpu_disown(&v->fpu);
     fpu_state_reset(&v->fpu);
-    v->tsc_offset = (uint64_t)0 - rdtsc();
+    v->tsc_offset = tsc_offset;
     vendor->set_tsc_offset(v, v->tsc_offset);
+    v->requests = 0;
     v->irq_check = true;
     v->window_wanted = false;
     v->clear_shadow = false;
@@ -68,9 +67,11 @@ int vm_load(struct vm *vm, char *reason)
         fmt_string(reason, TITHE_REASON_MAX, "%s", why);
         return TITHE_EINVAL;
     }
+    const uint64_t tsc_offset = (uint64_t)0 - rdtsc();
     for (uint32_t i = 0; i < vm->vcpu_count; i++) {
-        reset_vcpu(vm->vcpu[i]);
+        reset_vcpu(vm->vcpu[i], tsc_offset);
     }
     load_enter(vm->vcpu[0], &result);
+    vendor->park(); /* another CPU may be the first to run it */
     return 0;
 }

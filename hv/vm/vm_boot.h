@@ -12,7 +12,10 @@
 int vm_load(struct vm *vm, char *reason);
 /* Lets the vCPUs of a paused VM run. */
 void vm_start(struct vm *vm);
+/* None of them has run since vm_start or the last pause. */
 void vm_free_vcpus(struct vm *vm);
+/* Of each vCPU: its part of the VM's CPU shares. */
+uint32_t vm_vcpu_weight(const struct vm *vm);
 void vm_free(struct vm *vm);
 
 #endif

@@ -8,12 +8,12 @@
 #include "mem/frame.h"
 #include "virt/vendor.h"
 #include "vm/event.h"
-#include "vm/run.h"
 #include "vm/vm_boot.h"
 #include "vm/vm_table.h"
 #include "x86/cpu.h"
 #include "x86/fpu.h"
 #include "x86/percpu.h"
+#include "x86/smp.h"
 #include "x86/time.h"
 
 /* A Linux kernel does not even unpack below this, and smaller guests still need a page or two. */
@@ -83,8 +83,13 @@ static int config_check(const struct tithe_create *c, char *reason)
                    SHARES_MAX);
         return TITHE_ERANGE;
     }
-    if (c->vcpus != 1) {
-        fmt_string(reason, TITHE_REASON_MAX, "%u vCPUs: a VM has 1 as yet", c->vcpus);
+    if (c->cpu_shares > SHARES_MAX) {
+        fmt_string(reason, TITHE_REASON_MAX, "cpu_shares %llu: give 1 to %u",
+                   (unsigned long long)c->cpu_shares, SHARES_MAX);
+        return TITHE_ERANGE;
+    }
+    if (c->vcpus == 0 || c->vcpus > VCPUS_MAX) {
+        fmt_string(reason, TITHE_REASON_MAX, "%u vCPUs: a VM has 1 to %u", c->vcpus, VCPUS_MAX);
         return TITHE_ERANGE;
     }
     return 0;
@@ -125,10 +130,31 @@ static void free_struct(void *at, size_t bytes)
     frame_free_run(virt_to_hpa(at) >> PAGE_SHIFT, pages_of(bytes));
 }
 
-/* The map changed under running vCPUs: they flush before they enter the guest again. */
+/* The map changed: vCPUs that run leave the guest, and all flush before they enter it again (mem/tlb.h). */
 static void flush_map(struct p2m *p2m)
 {
-    __atomic_add_fetch(&vm_of_p2m(p2m)->tlb_generation, 1, __ATOMIC_SEQ_CST);
+    struct vm *vm = vm_of_p2m(p2m);
+    const uint64_t generation = tlb_invalidate(&vm->tlb_generation);
+    uint64_t gate[VCPUS_MAX];
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        gate[i] = tlb_must_wait(&vm->vcpu[i]->tlb, generation);
+        if (gate[i] != 0) {
+            smp_kick(vm->vcpu[i]->sched.cpu);
+        }
+    }
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        while (gate[i] != 0 && tlb_still_in(&vm->vcpu[i]->tlb, gate[i], generation)) {
+            cpu_pause();
+        }
+    }
+}
+
+/* Neighbours begin on different CPUs; later they go where there is time. */
+static uint32_t next_cpu(void)
+{
+    static uint32_t last;
+    last = (last + 1) % percpu_count();
+    return last;
 }
 
 static struct vcpu *vcpu_new(struct vm *vm, uint32_t index)
@@ -140,7 +166,8 @@ static struct vcpu *vcpu_new(struct vm *vm, uint32_t index)
     v->vm = vm;
     v->index = index;
     v->state = VCPU_STOPPED;
-    sched_init(&v->sched, this_cpu()->index, SCHED_WEIGHT, false);
+    sched_init(&v->sched, next_cpu(), vm_vcpu_weight(vm), false);
+    timer_init(&v->timer, vcpu_on_timer);
     if (!fpu_state_init(&v->fpu)) {
         free_struct(v, sizeof *v);
         return NULL;
@@ -157,18 +184,14 @@ void vm_free_vcpus(struct vm *vm)
 {
     for (uint32_t i = 0; i < vm->vcpu_count; i++) {
         struct vcpu *v = vm->vcpu[i];
-        if (v != NULL) {
-            sched_remove(&v->sched);
-            vm->cpu_ns += v->sched.cpu_ns;
-            for (int kind = 0; kind < EXIT_KINDS; kind++) {
-                vm->exits += v->exits[kind];
-            }
-            vendor->vcpu_destroy(v);
-            fpu_disown(&v->fpu);
-            fpu_state_free(&v->fpu);
-            free_struct(v, sizeof *v);
-            vm->vcpu[i] = NULL;
+        vm->ended_cpu_ns += v->sched.cpu_ns;
+        for (int kind = 0; kind < EXIT_KINDS; kind++) {
+            vm->ended_exits[kind] += v->exits[kind];
         }
+        vendor->vcpu_destroy(v);
+        fpu_state_free(&v->fpu);
+        free_struct(v, sizeof *v);
+        vm->vcpu[i] = NULL;
     }
     vm->vcpu_count = 0;
 }
@@ -207,11 +230,13 @@ static struct vm *vm_new(const struct tithe_create *c, uint16_t slot)
     vm->max_pages = c->max_pages;
     vm->min_pages = c->min_pages;
     vm->shares = c->shares;
+    vm->cpu_shares = c->cpu_shares != 0 ? c->cpu_shares : CPU_SHARES_USUAL;
     vm->target_pages = c->max_pages;
     vm->created_ns = time_now_ns();
     const struct cpuid_host host = {.cpuid = native_cpuid, .xcr0 = fpu_host_xcr0(), .tsc_hz = tsc_hz()};
     guest_cpuid_init(&vm->cpuid, &host, c->vcpus);
     vm->tlb_generation = 1;
+    timer_init(&vm->poll_timer, vm_poll);
     platform_init(&vm->platform, &vm_platform_ops, vm, vm->created_ns);
     return vm;
 }
@@ -249,13 +274,13 @@ int vm_create(struct tithe_create *config, char *reason)
     }
     for (uint32_t i = 0; i < config->vcpus; i++) {
         vm->vcpu[i] = vcpu_new(vm, i);
-        vm->vcpu_count = i + 1;
         if (vm->vcpu[i] == NULL) {
             fmt_string(reason, TITHE_REASON_MAX,
                        "no memory free for a vCPU just now: destroy a VM or lower targets");
             vm_undo(vm);
             return TITHE_ENOMEM;
         }
+        vm->vcpu_count = i + 1;
     }
     frames_counts(&after);
     vm->overhead_pages =

@@ -10,29 +10,84 @@
 #include "vm/solo.h"
 #include "vm/vm_boot.h"
 #include "vm/vm_table.h"
-#include "x86/percpu.h"
 #include "x86/time.h"
 
-void vm_start(struct vm *vm)
+void vm_charge(struct vm *vm, uint64_t since_ns)
 {
-    vm->state = TITHE_VM_RUNNING;
-    vm->poll_ns = 0;
-    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
-        struct vcpu *v = vm->vcpu[i];
-        v->irq_check = true;
-        if (v->state == VCPU_RUNNABLE) {
-            sched_wake(&v->sched);
-        } else if (v->state == VCPU_HALTED && vcpu_interrupt_pending(v)) {
-            vcpu_kick(v); /* it came while the VM was paused */
-        }
+    /* Else a guest that reboots for ever, or keeps its devices busy, would have the CPU for nothing. */
+    if (vm->vcpu_count > 0) {
+        sched_charge(&vm->vcpu[0]->sched, time_now_ns() - since_ns);
     }
 }
 
-static void take_off_cpu(struct vm *vm)
+/* ---- asked for on any CPU ---- */
+
+void vm_ask(struct vm *vm, enum vm_pending what)
 {
-    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
-        sched_remove(&vm->vcpu[i]->sched);
+    __atomic_fetch_or(&vm->pending, (uint32_t)what, __ATOMIC_SEQ_CST);
+    vm_set_add(&vms_pending, vm);
+    run_poke(0);
+}
+
+void vm_ask_stop(struct vm *vm, enum tithe_stop why, uint64_t exit_code)
+{
+    if ((vm->pending & VM_PENDING_STOP) == 0) {
+        vm->stop_reason = why;
+        vm->exit_code = exit_code;
+        vm_ask(vm, VM_PENDING_STOP);
     }
+}
+
+void vm_crash(struct vcpu *v, const char *why)
+{
+    struct vm *vm = v->vm;
+    log_line("vm %s: vCPU %u: %s", vm->name, v->index, why);
+    log_line("vm %s: rip %016llx rsp %016llx rflags %08llx cr0 %08llx cr3 %08llx cr4 %08llx efer %04llx",
+             vm->name, (unsigned long long)v->regs.rip, (unsigned long long)v->regs.gpr[RSP],
+             (unsigned long long)v->regs.rflags, (unsigned long long)vendor->get_sys(v, SYS_CR0),
+             (unsigned long long)vendor->get_sys(v, SYS_CR3), (unsigned long long)vendor->get_sys(v, SYS_CR4),
+             (unsigned long long)vendor->get_sys(v, SYS_EFER));
+    for (int i = 0; i < GPR_COUNT; i += 4) {
+        log_line("vm %s: gpr%02d %016llx %016llx %016llx %016llx", vm->name, i,
+                 (unsigned long long)v->regs.gpr[i], (unsigned long long)v->regs.gpr[i + 1],
+                 (unsigned long long)v->regs.gpr[i + 2], (unsigned long long)v->regs.gpr[i + 3]);
+    }
+    lock_acquire(&vm->platform.lock);
+    vm_ask_stop(vm, TITHE_STOP_CRASH, 0);
+    lock_release(&vm->platform.lock);
+}
+
+/* ---- the boot CPU's ---- */
+
+void vm_start(struct vm *vm)
+{
+    lock_acquire(&vm->platform.lock);
+    vm->state = TITHE_VM_RUNNING;
+    timer_set(&vm->poll_timer, 0);
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        struct vcpu *v = vm->vcpu[i];
+        timer_set(&v->timer, v->lapic.timer_deadline_ns);
+        vcpu_kick(v); /* something may have come while the VM was paused */
+        if (v->state == VCPU_RUNNABLE) {
+            sched_wake(&v->sched);
+        }
+    }
+    lock_release(&vm->platform.lock);
+}
+
+/* Afterwards none of its vCPUs runs or will be woken, and no timer of it fires. */
+static void quiesce(struct vm *vm, enum tithe_vm_state state)
+{
+    lock_acquire(&vm->platform.lock);
+    vm->state = state;
+    lock_release(&vm->platform.lock);
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        sched_sync(&vm->vcpu[i]->sched);
+    }
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        timer_cancel(&vm->vcpu[i]->timer);
+    }
+    timer_cancel(&vm->poll_timer);
 }
 
 bool vm_pause(struct vm *vm)
@@ -40,8 +95,7 @@ bool vm_pause(struct vm *vm)
     if (vm->state != TITHE_VM_RUNNING) {
         return false;
     }
-    vm->state = TITHE_VM_PAUSED;
-    take_off_cpu(vm);
+    quiesce(vm, TITHE_VM_PAUSED);
     event_emit(TITHE_EVENT_VM_PAUSED, vm->id, 0, 0, "%s", vm->name);
     return true;
 }
@@ -66,7 +120,7 @@ void vm_stop(struct vm *vm, enum tithe_stop why, uint64_t exit_code)
     if (vm->state == TITHE_VM_STOPPED) {
         return;
     }
-    vm->state = TITHE_VM_STOPPED;
+    quiesce(vm, TITHE_VM_STOPPED);
     vm->stop_reason = why;
     vm->exit_code = exit_code;
     vm_free_vcpus(vm);
@@ -85,11 +139,10 @@ void vm_destroy(struct vm *vm)
     vm_free(vm);
 }
 
-void vm_reboot(struct vm *vm)
+/* Memory is forgotten, images are loaded again, vCPU 0 starts at the entry, the others wait for it. */
+static void reboot(struct vm *vm, bool start)
 {
     char reason[TITHE_REASON_MAX] = "";
-    const bool running = vm->state == TITHE_VM_RUNNING;
-    take_off_cpu(vm);
     p2m_reset(&vm->p2m);
     platform_reset(&vm->platform, time_now_ns());
     vm->balloon_driver = false;
@@ -100,38 +153,24 @@ void vm_reboot(struct vm *vm)
     }
     vm->reboots++;
     event_of_guest(vm, TITHE_EVENT_VM_REBOOTED, vm->reboots);
-    if (running) {
+    if (start) {
         vm_start(vm);
     }
 }
 
-void vm_crash(struct vcpu *v, const char *why)
-{
-    struct vm *vm = v->vm;
-    log_line("vm %s: vCPU %u: %s", vm->name, v->index, why);
-    log_line("vm %s: rip %016llx rsp %016llx rflags %08llx cr0 %08llx cr3 %08llx cr4 %08llx efer %04llx",
-             vm->name, (unsigned long long)v->regs.rip, (unsigned long long)v->regs.gpr[RSP],
-             (unsigned long long)v->regs.rflags, (unsigned long long)vendor->get_sys(v, SYS_CR0),
-             (unsigned long long)vendor->get_sys(v, SYS_CR3), (unsigned long long)vendor->get_sys(v, SYS_CR4),
-             (unsigned long long)vendor->get_sys(v, SYS_EFER));
-    for (int i = 0; i < GPR_COUNT; i += 4) {
-        log_line("vm %s: gpr%02d %016llx %016llx %016llx %016llx", vm->name, i,
-                 (unsigned long long)v->regs.gpr[i], (unsigned long long)v->regs.gpr[i + 1],
-                 (unsigned long long)v->regs.gpr[i + 2], (unsigned long long)v->regs.gpr[i + 3]);
-    }
-    vm->stop_reason = TITHE_STOP_CRASH;
-    vm->exit_code = 0;
-    vm->pending |= VM_PENDING_STOP;
-}
-
 void vm_do_pending(struct vm *vm)
 {
-    const uint32_t pending = vm->pending;
-    vm->pending = 0;
+    if (vm->state == TITHE_VM_STOPPED || vm->pending == 0) {
+        return;
+    }
+    const bool running = vm->state == TITHE_VM_RUNNING;
+    quiesce(vm, TITHE_VM_PAUSED);
+    /* Only now: it has kept the vCPUs away. */
+    const uint32_t pending = __atomic_exchange_n(&vm->pending, 0, __ATOMIC_SEQ_CST);
     if ((pending & VM_PENDING_STOP) != 0) {
         vm_stop(vm, vm->stop_reason, vm->exit_code);
-    } else if ((pending & VM_PENDING_REBOOT) != 0) {
-        vm_reboot(vm);
+    } else {
+        reboot(vm, running);
     }
 }
 
@@ -142,11 +181,15 @@ void vm_apply_target(struct vm *vm)
     lock_release(&vm->platform.lock);
 }
 
-void vcpu_kick(struct vcpu *v)
+uint32_t vm_vcpu_weight(const struct vm *vm)
 {
-    v->irq_check = true;
-    if (v->state == VCPU_HALTED && v->vm->state == TITHE_VM_RUNNING && (v->regs.rflags & (1u << 9)) != 0) {
-        v->state = VCPU_RUNNABLE;
-        sched_wake(&v->sched);
+    return (uint32_t)(vm->cpu_shares * SCHED_WEIGHT / CPU_SHARES_USUAL / vm->config.vcpus);
+}
+
+void vm_set_cpu_shares(struct vm *vm, uint64_t cpu_shares)
+{
+    vm->cpu_shares = cpu_shares;
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        sched_set_weight(&vm->vcpu[i]->sched, vm_vcpu_weight(vm));
     }
 }

@@ -4,8 +4,8 @@
  */
 #include "mem/flush.h"
 #include "lib/log.h"
-#include "virt/vendor.h"
 #include "vm/event.h"
+#include "vm/run.h"
 #include "vm/vm.h"
 #include "x86/time.h"
 
@@ -36,41 +36,35 @@ static void kick(void *ctx, uint32_t index)
 static void init_vcpu(void *ctx, uint32_t index)
 {
     struct vm *vm = ctx;
-    /* INIT of the only CPU by itself is what a reset through the APIC would be. */
-    if (index == 0) {
-        vm->pending |= VM_PENDING_REBOOT;
+    if (index < vm->vcpu_count) {
+        vcpu_init(vm->vcpu[index]);
     }
 }
 
 static void start_vcpu(void *ctx, uint32_t index, uint8_t vector)
 {
-    /* A SIPI means something only to a vCPU that waits for it; vCPU 0 never does (SDM 3A 9.4.2). */
-    (void)ctx;
-    (void)index;
-    (void)vector;
+    struct vm *vm = ctx;
+    if (index < vm->vcpu_count) {
+        vcpu_sipi(vm->vcpu[index], vector);
+    }
 }
 
 static void nmi(void *ctx, uint32_t index)
 {
     struct vm *vm = ctx;
     if (index < vm->vcpu_count) {
-        vendor->inject_nmi(vm->vcpu[index]);
-        vcpu_kick(vm->vcpu[index]);
+        vcpu_nmi(vm->vcpu[index]);
     }
 }
 
 static void stop(void *ctx, int why, uint64_t code)
 {
-    struct vm *vm = ctx;
-    vm->stop_reason = (enum tithe_stop)why;
-    vm->exit_code = code;
-    vm->pending |= VM_PENDING_STOP;
+    vm_ask_stop(ctx, (enum tithe_stop)why, code);
 }
 
 static void reboot(void *ctx)
 {
-    struct vm *vm = ctx;
-    vm->pending |= VM_PENDING_REBOOT;
+    vm_ask(ctx, VM_PENDING_REBOOT);
 }
 
 static size_t balloon_give(void *ctx, const uint32_t *gfns, size_t count)
@@ -124,3 +118,20 @@ const struct platform_ops vm_platform_ops = {
     .balloon_driver = balloon_driver,
     .wall_ns = wall_ns,
 };
+
+void vm_poll(struct timer *timer, uint64_t now_ns)
+{
+    struct vm *vm = CONTAINER_OF(timer, struct vm, poll_timer);
+    lock_acquire(&vm->platform.lock);
+    if (vm->state == TITHE_VM_RUNNING) {
+        uint64_t next_ns = platform_poll(&vm->platform, now_ns);
+        if (vm->platform.balloon_transport.pending != 0) {
+            /* It goes on after a slice: at once would cut every other turn to nothing. */
+            const uint64_t pit_ns = vm->platform.pit.next_ns;
+            next_ns = pit_ns < now_ns + run_slice_ns() ? pit_ns : now_ns + run_slice_ns();
+        }
+        timer_set(timer, next_ns);
+    }
+    lock_release(&vm->platform.lock);
+    vm_charge(vm, now_ns);
+}

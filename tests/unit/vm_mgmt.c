@@ -16,6 +16,7 @@
 #include "vm/mgmt_vm.h"
 #include "vm/stats.h"
 #include "vm/vm.h"
+#include "vm/world.h"
 #include "x86/time.h"
 
 #include <stdarg.h>
@@ -53,6 +54,7 @@ NOTHING(mgmt_set_target)
 NOTHING(mgmt_set_max)
 NOTHING(mgmt_set_min)
 NOTHING(mgmt_set_shares)
+NOTHING(mgmt_set_cpu_shares)
 NOTHING(mgmt_console_read)
 NOTHING(mgmt_console_write)
 
@@ -64,11 +66,8 @@ int vm_create(struct tithe_create *config, char *reason)
     return 0;
 }
 
-struct vm *vm_at(size_t place)
-{
-    (void)place;
-    return NULL;
-}
+void world_stop(void) {}
+void world_resume(void) {}
 
 bool disk_describe(struct tithe_disk *disk)
 {

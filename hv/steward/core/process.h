@@ -36,10 +36,14 @@ struct process {
     bool waiting;       /* in TITHE_SYS_WAIT */
     bool has_waited;    /* it came so far: it is a steward that works */
     uint64_t wait_until_ns;
-    uint64_t wake;    /* TITHE_WAKE_* not yet delivered */
     const char *died; /* why it has to die; NULL: it lives */
     bool blameless;   /* it died by the core's wish: not the policy's fault */
 };
+
+/* TITHE_WAKE_* not yet delivered; set by any CPU. */
+extern uint64_t process_wakes;
+/* Takes them, with input and `until_ns` looked at: 0 when there is nothing to wake for. Cheap then. */
+uint64_t process_take_wakes(uint64_t until_ns, uint64_t now_ns);
 
 /* Builds memory and registers for a fresh start from the ELF file. NULL, or what is wrong. */
 const char *process_load(struct process *p, const void *elf, size_t bytes, uint64_t arena_pages);

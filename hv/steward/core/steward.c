@@ -13,7 +13,6 @@
 #include "mem/frame.h"
 #include "steward/core/policy_store.h"
 #include "steward/core/process.h"
-#include "virt/vendor.h"
 #include "vm/event.h"
 #include "vm/image.h"
 #include "vm/run.h"
@@ -24,6 +23,7 @@
 #include "x86/time.h"
 
 static struct process process;
+uint64_t process_wakes;
 static struct cpio_file file;
 static uint64_t restarts;
 static uint64_t arena_pages;
@@ -42,8 +42,9 @@ static uint64_t retry_ns;
 static const char *start(void)
 {
     /* CPU time already used stays charged: dying is no way to get more of it. */
-    const struct sched_entity sched = process.sched;
-    process = (struct process){.sched = sched, .fpu = process.fpu};
+    const struct fpu_state fpu = process.fpu;
+    memset(&process.sched + 1, 0, sizeof process - sizeof process.sched);
+    process.fpu = fpu;
     const char *error = process_load(&process, file.data, file.bytes, arena_pages);
     if (error != NULL) {
         return error;
@@ -52,7 +53,6 @@ static const char *start(void)
         process_unload(&process);
         return "no memory for its snapshot";
     }
-    fpu_disown(&process.fpu);
     fpu_state_reset(&process.fpu);
     process.fpu.xcr0 = fpu_host_xcr0();
     process.phase_ns = process.sched.cpu_ns;
@@ -77,6 +77,7 @@ const char *steward_init(void)
     policy_budget_ns = boot_option_u64("policy_ms", 400) * 1000000;
     protocol_budget_ns = boot_option_u64("protocol_ms", 5000) * 1000000;
     sched_init(&process.sched, this_cpu()->index, 4 * SCHED_WEIGHT, true);
+    process.sched.pinned = true;
     if (!fpu_state_init(&process.fpu)) {
         return "no memory for its FPU state";
     }
@@ -127,17 +128,20 @@ static void try_start(void)
 
 void steward_wake(uint64_t bits)
 {
-    process.wake |= bits;
-    if (alive && process.waiting) {
-        process.waiting = false;
-        process.user.gpr[RAX] = process.wake;
-        process.woke_for = process.wake;
-        process.woke_ns = process.sched.cpu_ns;
-        process.wake = 0;
-        process.phase_ns = process.sched.cpu_ns;
-        process.waited_ns = process.sched.cpu_ns;
-        sched_wake(&process.sched);
+    if ((__atomic_fetch_or(&process_wakes, bits, __ATOMIC_SEQ_CST) & bits) != bits) {
+        run_poke(0);
     }
+}
+
+static void end_wait(uint64_t bits)
+{
+    process.waiting = false;
+    process.user.gpr[RAX] = bits;
+    process.woke_for = bits;
+    process.woke_ns = process.sched.cpu_ns;
+    process.phase_ns = process.sched.cpu_ns;
+    process.waited_ns = process.sched.cpu_ns;
+    sched_wake(&process.sched);
 }
 
 uint64_t steward_poll(uint64_t now_ns)
@@ -149,13 +153,15 @@ uint64_t steward_poll(uint64_t now_ns)
         try_start();
         return NO_DEADLINE;
     }
-    if (process.waiting && serial_rx_pending()) {
-        steward_wake(TITHE_WAKE_INPUT);
+    if (!process.waiting) {
+        return NO_DEADLINE;
     }
-    if (process.waiting && process.wait_until_ns <= now_ns) {
-        steward_wake(TITHE_WAKE_TIME);
+    const uint64_t bits = process_take_wakes(process.wait_until_ns, now_ns);
+    if (bits != 0) {
+        end_wait(bits);
+        return NO_DEADLINE;
     }
-    return process.waiting ? process.wait_until_ns : NO_DEADLINE;
+    return process.wait_until_ns;
 }
 
 bool steward_runnable(void)
@@ -214,8 +220,7 @@ void steward_turn(void)
 {
     const uint64_t entered_ns = time_now_ns();
     process.turn_ns = entered_ns;
-    vendor->park();
-    fpu_claim(&process.fpu);
+    fpu_switch(NULL, &process.fpu);
     do {
         switch (user_enter(&process.user, process.space.root)) {
         case USER_SYSCALL: process_syscall(&process); break;
@@ -226,6 +231,7 @@ void steward_turn(void)
         case USER_FAULT: on_fault(); break;
         }
     } while (process.died == NULL && !process.waiting && !this_cpu()->resched);
+    fpu_switch(&process.fpu, NULL);
     if (process.died != NULL) {
         bury();
         if (retry_ns <= time_now_ns()) {

@@ -10,11 +10,12 @@
 
 /* Finds the steward in the module archive and starts it. NULL, or why not. */
 const char *steward_init(void);
-/* TITHE_WAKE_*: something it may be waiting for. Cheap when it is not. */
+/* TITHE_WAKE_*: something it may be waiting for. On any CPU; the boot CPU does it in steward_poll. */
 void steward_wake(uint64_t bits);
-/* Wakes it when its time has come or input waits; returns when to ask again at the latest. */
+/* What follows is the boot CPU's. */
+/* Starts it again, or wakes it when there is something, its time has come or input waits; returns when to ask again at the latest. */
 uint64_t steward_poll(uint64_t now_ns);
-/* Runs it until it waits, dies, spends its budget, or the CPU is wanted otherwise. */
+/* Runs it until it waits, dies, spends its budget, or the CPU is wanted otherwise. No vCPU is switched in. */
 void steward_turn(void);
 bool steward_runnable(void);
 uint64_t steward_restarts(void);

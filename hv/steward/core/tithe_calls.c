@@ -42,21 +42,23 @@ uint64_t policy_tick_last(void)
     return ns_to_tsc(tick_last_ns);
 }
 
+uint64_t process_take_wakes(uint64_t until_ns, uint64_t now_ns)
+{
+    uint64_t bits = __atomic_load_n(&process_wakes, __ATOMIC_RELAXED);
+    if (bits != 0) {
+        bits = __atomic_exchange_n(&process_wakes, 0, __ATOMIC_SEQ_CST);
+    }
+    return bits | (serial_rx_pending() ? TITHE_WAKE_INPUT : 0) | (until_ns <= now_ns ? TITHE_WAKE_TIME : 0);
+}
+
 static int64_t sys_wait(struct process *p, uint64_t until_ns)
 {
-    uint64_t bits = p->wake;
     count_tick(p);
     p->has_waited = true;
-    if (serial_rx_pending()) {
-        bits |= TITHE_WAKE_INPUT;
-    }
-    if (until_ns <= time_now_ns()) {
-        bits |= TITHE_WAKE_TIME;
-    }
+    const uint64_t bits = process_take_wakes(until_ns, time_now_ns());
     p->phase_ns = process_cpu_ns(p);
     p->waited_ns = p->phase_ns;
     if (bits != 0) {
-        p->wake = 0;
         p->woke_for = bits;
         p->woke_ns = p->phase_ns;
         return (int64_t)bits;

@@ -89,7 +89,7 @@ void put_vm(struct cborx_writer *w, const char *key, const struct tithe_vm_snaps
         cborx_put_uint(w, "exit_code", vm->exit_code);
     }
     if (all) cborx_put_bool(w, "balloon_driver", vm->balloon_driver != 0);
-    if (all) put_vcpus(w, vm);
+    if (all && vm->state != TITHE_VM_STOPPED) put_vcpus(w, vm);
     if (all && vm->guest.updated_ns != 0) put_guest(w, &vm->guest);
     cborx_end(w);
 }

@@ -25,6 +25,9 @@ static uint64_t slice_ns = 2000000;
  * interrupts off, too. */
 #define TURN_EXITS 256u
 
+/* When nobody else wants the CPU a turn may last, but its time is counted when it ends, and people watch. */
+#define TURN_NS 100000000u
+
 /* How long a shutdown waits for the steward's answer to be on the line. */
 #define GOODBYE_NS 5000000000ull
 
@@ -173,10 +176,18 @@ static void idle(uint64_t next_ns)
     if (cpu->resched || !sched_idle_begin()) {
         return;
     }
+    cpu->idle_ns -= from;
     time_arm(next_ns);
     cpu_idle();
     sched_idle_end();
-    cpu->idle_ns += time_now_ns() - from;
+    cpu->idle_ns += time_now_ns();
+}
+
+/* In one word, so that it is read whole: while the CPU idles it is less by when that began, and so, but for the sign, negative. */
+uint64_t run_idle_ns(uint32_t cpu)
+{
+    const uint64_t ns = __atomic_load_n(&percpu_of(cpu)->idle_ns, __ATOMIC_RELAXED);
+    return (int64_t)ns < 0 ? ns + time_now_ns() : ns;
 }
 
 /* ---- between turns ---- */
@@ -293,7 +304,7 @@ _Noreturn void run_forever(void)
         } else if (runnable(current)) {
             const uint64_t now = time_now_ns();
             /* The steward is looked after even when nobody waits: it has a budget. */
-            time_arm(sched_waiting() || current->steward ? earlier(next, now + slice_ns) : next);
+            time_arm(earlier(next, now + (sched_waiting() || current->steward ? slice_ns : TURN_NS)));
             turn(current, now);
         }
     }

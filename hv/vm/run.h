@@ -13,6 +13,9 @@ _Noreturn void run_forever(void);
 void run_init(void);
 uint64_t run_slice_ns(void);
 
+/* How long this CPU has idled, up to now. */
+uint64_t run_idle_ns(uint32_t cpu);
+
 /* CPU `cpu`, which may be this one, goes through its loop soon. Whoever calls has written down why before. */
 void run_poke(uint32_t cpu);
 

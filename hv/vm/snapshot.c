@@ -10,6 +10,7 @@
 #include "virt/vendor.h"
 #include "vm/event.h"
 #include "vm/plan.h"
+#include "vm/run.h"
 #include "vm/vm.h"
 #include "x86/cpu.h"
 #include "x86/percpu.h"
@@ -49,6 +50,13 @@ bool snapshot_map(struct user_space *space)
     return true;
 }
 
+static const uint32_t vcpu_states[] = {
+    [VCPU_STOPPED] = TITHE_VCPU_STOPPED,
+    [VCPU_RUNNABLE] = TITHE_VCPU_RUNNABLE,
+    [VCPU_HALTED] = TITHE_VCPU_HALTED,
+    [VCPU_WAIT_MEMORY] = TITHE_VCPU_WAIT_MEMORY,
+};
+
 static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
 {
     *s = (struct tithe_vm_snapshot){
@@ -73,6 +81,7 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .exit_code = vm->exit_code,
         .reboots = vm->reboots,
         .vcpus = vm->config.vcpus,
+        .cpu_shares = vm->cpu_shares,
         .cpu_ns = vm->ended_cpu_ns,
         .console_offset = uart_console_offset(&vm->platform.uart),
         .guest = vm->platform.balloon.stats,
@@ -82,9 +91,12 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         s->exits += vm->ended_exits[kind];
     }
     for (uint32_t i = 0; i < vm->vcpu_count; i++) {
-        s->cpu_ns += vm->vcpu[i]->sched.cpu_ns;
+        const struct vcpu *v = vm->vcpu[i];
+        s->vcpu[i] = (struct tithe_vcpu_snapshot){
+            .cpu_ns = v->sched.cpu_ns, .state = vcpu_states[v->state], .cpu = v->sched.cpu};
+        s->cpu_ns += s->vcpu[i].cpu_ns;
         for (int kind = 0; kind < EXIT_KINDS; kind++) {
-            s->exits += vm->vcpu[i]->exits[kind];
+            s->exits += v->exits[kind];
         }
     }
     if (vm->balloon_driver && vm->state == TITHE_VM_RUNNING && now_ns - vm->stats_asked_ns >= stats_ns) {
@@ -103,7 +115,7 @@ static void fill_cpus(void)
         const struct percpu *cpu = percpu_of(i);
         snapshot->cpu[i] = (struct tithe_cpu_snapshot){.guest_ns = cpu->guest_ns,
                                                        .steward_ns = cpu->steward_ns,
-                                                       .idle_ns = cpu->idle_ns,
+                                                       .idle_ns = run_idle_ns(i),
                                                        .apic_id = cpu->apic_id};
         snapshot->idle_ns += snapshot->cpu[i].idle_ns;
     }

@@ -9,20 +9,10 @@
 #include "vm/event.h"
 #include "vm/exits.h"
 #include "vm/plan.h"
+#include "vm/run.h"
 #include "vm/vm.h"
 #include "x86/percpu.h"
 #include "x86/time.h"
-
-/* Over all VMs that there are, of a counter that `of` reads. */
-static uint64_t sum(uint64_t (*of)(const struct vm *vm))
-{
-    uint64_t total = 0;
-    for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
-        const struct vm *vm = vm_at(place);
-        total += vm != NULL ? of(vm) : 0;
-    }
-    return total;
-}
 
 static uint64_t touches(const struct vm *vm)
 {
@@ -48,30 +38,56 @@ static uint64_t flushes(const struct vm *vm)
 {
     return vm->tlb_generation;
 }
-static uint64_t touches_all(void)
+
+/* ---- of all VMs that there have been ---- */
+
+static const struct {
+    const char *name;
+    uint64_t (*of)(const struct vm *vm);
+} vm_sums[] = {
+    {"first_touches", touches},           {"balloon.pops", pops},
+    {"balloon.inflated_pages", inflated}, {"balloon.deflated_pages", deflated},
+    {"balloon.messages", messages},       {"map.flushes", flushes},
+};
+
+#define VM_SUMS ((uint32_t)(ARRAY_LEN(vm_sums) + EXIT_KINDS))
+
+/* Of VMs that have been destroyed. */
+static uint64_t gone[VM_SUMS];
+
+static uint64_t of_vm(const struct vm *vm, uint32_t which)
 {
-    return sum(touches);
+    if (which < ARRAY_LEN(vm_sums)) {
+        return vm_sums[which].of(vm);
+    }
+    const uint32_t kind = which - (uint32_t)ARRAY_LEN(vm_sums);
+    uint64_t exits = vm->ended_exits[kind];
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        exits += vm->vcpu[i]->exits[kind];
+    }
+    return exits;
 }
-static uint64_t pops_all(void)
+
+void stats_vm_gone(const struct vm *vm)
 {
-    return sum(pops);
+    for (uint32_t which = 0; which < VM_SUMS; which++) {
+        gone[which] += of_vm(vm, which);
+    }
 }
-static uint64_t inflated_all(void)
+
+static void vm_sum(struct tithe_stat *stat, uint32_t which)
 {
-    return sum(inflated);
+    const bool exits = which >= ARRAY_LEN(vm_sums);
+    fmt_string(stat->name, sizeof stat->name, "%s%s", exits ? "exits." : "",
+               exits ? exit_name((enum exit_kind)(which - ARRAY_LEN(vm_sums))) : vm_sums[which].name);
+    stat->value = gone[which];
+    for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
+        stat->value += vm_at(place) != NULL ? of_vm(vm_at(place), which) : 0;
+    }
 }
-static uint64_t deflated_all(void)
-{
-    return sum(deflated);
-}
-static uint64_t messages_all(void)
-{
-    return sum(messages);
-}
-static uint64_t flushes_all(void)
-{
-    return sum(flushes);
-}
+
+/* ---- of the machine ---- */
+
 static uint64_t log_waits(void)
 {
     return lock_contended(&serial_lock);
@@ -88,12 +104,6 @@ static const struct {
     const char *name;
     uint64_t (*value)(void);
 } counters[] = {
-    {"first_touches", touches_all},
-    {"balloon.pops", pops_all},
-    {"balloon.inflated_pages", inflated_all},
-    {"balloon.deflated_pages", deflated_all},
-    {"balloon.messages", messages_all},
-    {"map.flushes", flushes_all},
     {"map.table_pages", table_pages},
     {"plan.applied", plans_applied},
     {"plan.refused", plans_refused},
@@ -120,10 +130,6 @@ static uint64_t steward_ns(uint32_t cpu)
 {
     return percpu_of(cpu)->steward_ns;
 }
-static uint64_t idle_ns(uint32_t cpu)
-{
-    return percpu_of(cpu)->idle_ns;
-}
 static uint64_t interrupts(uint32_t cpu)
 {
     return percpu_of(cpu)->interrupts;
@@ -135,7 +141,7 @@ static const struct {
 } cpu_counters[] = {
     {"", ".guest_ns", guest_ns},
     {"", ".steward_ns", steward_ns},
-    {"", ".idle_ns", idle_ns},
+    {"", ".idle_ns", run_idle_ns},
     {"", ".interrupts", interrupts},
     {"lock.", ".sched", sched_contended},
     {"lock.", ".timers", timers_contended},
@@ -173,35 +179,20 @@ static bool vm_counter(struct tithe_stat *stat, uint32_t index)
     return false;
 }
 
-/* ---- exits ---- */
-
-static uint64_t exits_of_kind(int kind)
-{
-    uint64_t total = 0;
-    for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
-        const struct vm *vm = vm_at(place);
-        total += vm != NULL ? vm->ended_exits[kind] : 0;
-        for (uint32_t i = 0; vm != NULL && i < vm->vcpu_count; i++) {
-            total += vm->vcpu[i]->exits[kind];
-        }
-    }
-    return total;
-}
-
 bool stats_get(struct tithe_stat *stat)
 {
-    if (stat->index < ARRAY_LEN(counters)) {
-        fmt_string(stat->name, sizeof stat->name, "%s", counters[stat->index].name);
-        stat->value = counters[stat->index].value();
+    uint32_t index = stat->index;
+    if (index < ARRAY_LEN(counters)) {
+        fmt_string(stat->name, sizeof stat->name, "%s", counters[index].name);
+        stat->value = counters[index].value();
         return true;
     }
-    const uint32_t kind = stat->index - (uint32_t)ARRAY_LEN(counters),
-                   cpus = percpu_count() * (uint32_t)ARRAY_LEN(cpu_counters);
-    if (kind >= EXIT_KINDS) {
-        const uint32_t more = kind - EXIT_KINDS;
-        return more < cpus ? cpu_counter(stat, more) : vm_counter(stat, more - cpus);
+    index -= (uint32_t)ARRAY_LEN(counters);
+    if (index < VM_SUMS) {
+        vm_sum(stat, index);
+        return true;
     }
-    fmt_string(stat->name, sizeof stat->name, "exits.%s", exit_name((enum exit_kind)kind));
-    stat->value = exits_of_kind((int)kind);
-    return true;
+    index -= VM_SUMS;
+    const uint32_t cpus = percpu_count() * (uint32_t)ARRAY_LEN(cpu_counters);
+    return index < cpus ? cpu_counter(stat, index) : vm_counter(stat, index - cpus);
 }

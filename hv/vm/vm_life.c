@@ -8,6 +8,7 @@
 #include "vm/event.h"
 #include "vm/run.h"
 #include "vm/solo.h"
+#include "vm/stats.h"
 #include "vm/vm_boot.h"
 #include "vm/vm_table.h"
 #include "x86/time.h"
@@ -135,6 +136,7 @@ void vm_destroy(struct vm *vm)
 {
     vm_stop(vm, TITHE_STOP_DESTROY, 0);
     event_emit(TITHE_EVENT_VM_DESTROYED, vm->id, 0, 0, "%s", vm->name);
+    stats_vm_gone(vm);
     vm_table_drop(vm);
     vm_free(vm);
 }

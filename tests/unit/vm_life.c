@@ -8,6 +8,7 @@
 #include "vm/event.h"
 #include "vm/run.h"
 #include "vm/solo.h"
+#include "vm/stats.h"
 #include "vm/vm_boot.h"
 #include "vm/vm_table.h"
 
@@ -120,6 +121,11 @@ void event_of_guest(struct vm *of, enum tithe_event_kind kind, uint64_t value)
 void solo_stopped(const struct vm *stopped)
 {
     (void)stopped;
+}
+
+void stats_vm_gone(const struct vm *of)
+{
+    (void)of;
 }
 
 void vm_free_vcpus(struct vm *of)

@@ -313,6 +313,20 @@ ask_statistics() {
     refute_line 'legacy: keyboard reset FAIL'
 }
 
+@test "several vCPUs share memory, hold registers, and time interrupts" {
+    run guest mite 'vcpus=all timer=periodic run=touch:1M,together:4M:200ms:2ms,verify,fpu:20ms,burn:20ms,bench:touch:300,bench:ipi:50,bench:ipi_halt:50,idle:20ms' \
+        -smp 4 -cpu EPYC "${TIMED[@]}"
+    assert_equal "$status" 1
+    assert_line --regexp '^mite: together ok vcpus=4 pages=1024 naps=[1-9][0-9]* rounds=[1-9][0-9]*/[1-9][0-9]*/[1-9][0-9]*/[1-9]'
+    assert_line --regexp '^mite: verify ok pages=1280 '
+    assert_line --regexp '^mite: fpu ok '
+    assert_line --regexp '^mite: bench touch count=300 .* vcpus=4 '
+    assert_line --regexp '^mite: bench ipi count=50 average=[0-9]+ minimum=[1-9]'
+    assert_line --regexp '^mite: bench ipi_halt count=50 average=[0-9]+ minimum=[1-9]'
+    run guest mite 'vcpus=3 run=idle' -smp 2
+    assert_equal "$status" 9
+}
+
 @test "smp: vCPUs, interrupts between them, INIT, clocks" {
     run guest smp '' -smp 4 "${TIMED[@]}"
     assert_equal "$status" 1

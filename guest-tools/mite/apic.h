@@ -10,6 +10,8 @@
 
 enum {
     VECTOR_TIMER = 32,
+    VECTOR_TEAM = 33,
+    VECTOR_PING = 34,
     VECTOR_SPURIOUS = 63,
 
     APIC_ID = 0x20,

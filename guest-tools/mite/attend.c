@@ -5,6 +5,7 @@
 #include "balloon.h"
 #include "clock.h"
 #include "cpu.h"
+#include "smp.h"
 
 static uint64_t poll_ticks;
 static uint64_t next_poll;
@@ -20,9 +21,14 @@ void attend_sleep_with(enum timer_mode mode)
     timer_mode = mode;
 }
 
+static bool attends(void)
+{
+    return poll_ticks != 0 && smp_this() == 0 && balloon_present();
+}
+
 void attend(void)
 {
-    if (poll_ticks == 0 || !balloon_present() || rdtsc() < next_poll) return;
+    if (!attends() || rdtsc() < next_poll) return;
     balloon_service();
     next_poll = rdtsc() + poll_ticks;
 }
@@ -33,7 +39,7 @@ void sleep_until(uint64_t deadline)
         attend();
         if (rdtsc() >= deadline) break;
         uint64_t wake = deadline;
-        if (poll_ticks != 0 && balloon_present() && next_poll < wake) wake = next_poll;
+        if (attends() && next_poll < wake) wake = next_poll;
         apic_timer_wake_at(wake, timer_mode);
         wait_for_interrupt();
     }

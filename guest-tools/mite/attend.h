@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What goes on beside the script: the balloon is looked after while mite works, spins or sleeps.
+// What goes on beside the script: the first vCPU looks after the balloon while it works, spins or sleeps.
 #ifndef MITE_ATTEND_H
 #define MITE_ATTEND_H
 

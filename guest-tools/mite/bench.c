@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "bench.h"
 
+#include "apic.h"
 #include "balloon.h"
 #include "console.h"
 #include "cpu.h"
 #include "pages.h"
+#include "team.h"
+#include "trap.h"
 
 struct samples {
     uint64_t clock_ticks;
@@ -102,4 +105,66 @@ void bench_inflate(uint32_t messages)
 void bench_deflate(uint32_t messages)
 {
     bench_balloon(false, "deflate", messages);
+}
+
+static volatile bool pong, over, halting;
+
+static void on_ping(void)
+{
+    apic_write(APIC_END_OF_INTERRUPT, 0);
+    if (smp_this() == 0)
+        pong = true;
+    else
+        smp_send(smp_apic_id(0), VECTOR_PING);
+}
+
+// With interrupts off on entry and return.
+static void wait_until(const volatile bool *flag)
+{
+    while (!*flag) {
+        if (halting)
+            wait_for_interrupt();
+        else
+            __asm__ volatile("sti; nop; nop; cli");
+    }
+}
+
+static void answer(uint32_t cpu)
+{
+    (void)cpu;
+    pong = true; // it listens
+    wait_until(&over);
+}
+
+static void bench_round_trips(const char *what, bool halt, uint32_t count)
+{
+    struct samples samples = samples_begin();
+    if (team_size() > 1) {
+        trap_on(VECTOR_PING, on_ping);
+        halting = halt;
+        over = pong = false;
+        team_begin(1, answer);
+        while (!pong) pause();
+        for (uint32_t i = 0; i < count; i++) {
+            pong = false;
+            uint64_t start = rdtsc();
+            smp_send(smp_apic_id(1), VECTOR_PING);
+            wait_until(&pong);
+            sample(&samples, rdtsc() - start);
+        }
+        over = true;
+        smp_send(smp_apic_id(1), VECTOR_TEAM);
+        team_end(1);
+    }
+    samples_print(&samples, what);
+}
+
+void bench_ipi(uint32_t count)
+{
+    bench_round_trips("ipi", false, count);
+}
+
+void bench_ipi_halt(uint32_t count)
+{
+    bench_round_trips("ipi_halt", true, count);
 }

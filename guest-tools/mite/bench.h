@@ -20,4 +20,8 @@ void bench_serial(uint32_t count);
 void bench_inflate(uint32_t messages);
 void bench_deflate(uint32_t messages);
 
+// Interrupts from vCPU 0 to vCPU 1 and back. Both wait running, or both in HLT.
+void bench_ipi(uint32_t count);
+void bench_ipi_halt(uint32_t count);
+
 #endif

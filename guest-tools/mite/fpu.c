@@ -6,6 +6,7 @@
 #include "console.h"
 #include "cpu.h"
 #include "pattern.h"
+#include "team.h"
 
 #define CR0_EMULATE       (1U << 2)
 #define CR0_TASK_SWITCHED (1U << 3)
@@ -30,8 +31,10 @@ struct area {
     uint8_t bytes[AREA_BYTES];
 } __attribute__((aligned(64)));
 
-static struct area wanted;
-static struct area found;
+static struct area wanted[CPUS_MAX];
+static struct area found[CPUS_MAX];
+static uint32_t first_seed, parts_held, round_count;
+static uint64_t end_ticks;
 
 uint32_t fpu_enable(void)
 {
@@ -50,66 +53,82 @@ uint32_t fpu_enable(void)
     return parts;
 }
 
-static void fill(uint32_t at, uint32_t size_bytes, uint32_t seed)
+static void fill(struct area *area, uint32_t at, uint32_t size_bytes, uint32_t seed)
 {
-    for (uint32_t i = 0; i < size_bytes; i++) wanted.bytes[at + i] = (uint8_t)mix(seed + at + i);
+    for (uint32_t i = 0; i < size_bytes; i++) area->bytes[at + i] = (uint8_t)mix(seed + at + i);
 }
 
-static void load(uint32_t parts)
-{
-    if (parts & XCR0_AVX)
-        __asm__ volatile("xrstor %0" ::"m"(wanted), "a"(parts), "d"(0));
-    else
-        __asm__ volatile("fxrstor %0" ::"m"(wanted));
-}
-
-static void store(uint32_t parts)
+static void load(uint32_t parts, const struct area *area)
 {
     if (parts & XCR0_AVX)
-        __asm__ volatile("xsave %0" : "+m"(found) : "a"(parts), "d"(0));
+        __asm__ volatile("xrstor %0" ::"m"(*area), "a"(parts), "d"(0));
     else
-        __asm__ volatile("fxsave %0" : "=m"(found));
+        __asm__ volatile("fxrstor %0" ::"m"(*area));
 }
 
-static bool same(uint32_t at, uint32_t size_bytes)
+static void store(uint32_t parts, struct area *area)
+{
+    if (parts & XCR0_AVX)
+        __asm__ volatile("xsave %0" : "+m"(*area) : "a"(parts), "d"(0));
+    else
+        __asm__ volatile("fxsave %0" : "=m"(*area));
+}
+
+static bool same(uint32_t cpu, uint32_t at, uint32_t size_bytes)
 {
     for (uint32_t i = 0; i < size_bytes; i++) {
-        if (wanted.bytes[at + i] == found.bytes[at + i]) continue;
-        say("mite: fpu FAIL offset=%u expected=0x%x got=0x%x\n", at + i, wanted.bytes[at + i],
-            found.bytes[at + i]);
+        uint8_t expected = wanted[cpu].bytes[at + i], got = found[cpu].bytes[at + i];
+        if (expected == got) continue;
+        say("mite: fpu FAIL cpu=%u offset=%u expected=0x%x got=0x%x\n", cpu, at + i, expected, got);
         return false;
     }
     return true;
 }
 
-bool fpu_hold(uint32_t seed, uint64_t us)
+// Every vCPU holds content of its own.
+static void hold(uint32_t cpu)
 {
-    uint32_t parts = fpu_enable();
-    if (parts == 0) {
-        say("mite: fpu none\n");
-        return true;
-    }
-    wanted = (struct area){{0}};
-    wanted.bytes[AREA_MXCSR] = 0x80; // 0x1F80: all exceptions masked
-    wanted.bytes[AREA_MXCSR + 1] = 0x1F;
-    wanted.bytes[AREA_HEADER] = (uint8_t)parts;
-    for (uint32_t i = 0; i < REGISTERS; i++) fill(AREA_X87 + 16 * i, 10, seed);
-    fill(AREA_SSE, 16 * REGISTERS, seed);
-    fill(AREA_AVX_HIGH, 16 * REGISTERS, seed);
+    uint32_t parts = fpu_enable(), seed = mix(first_seed + cpu);
+    struct area *area = &wanted[cpu];
+    *area = (struct area){{0}};
+    area->bytes[AREA_MXCSR] = 0x80; // 0x1F80: all exceptions masked
+    area->bytes[AREA_MXCSR + 1] = 0x1F;
+    area->bytes[AREA_HEADER] = (uint8_t)parts;
+    for (uint32_t i = 0; i < REGISTERS; i++) fill(area, AREA_X87 + 16 * i, 10, seed);
+    fill(area, AREA_SSE, 16 * REGISTERS, seed);
+    fill(area, AREA_AVX_HIGH, 16 * REGISTERS, seed);
 
     uint64_t step = clock_us_to_ticks(2000);
-    uint64_t end = rdtsc() + clock_us_to_ticks(us);
     uint32_t rounds = 0;
-    load(parts);
-    for (; rdtsc() < end; rounds++) {
+    load(parts, area);
+    for (; rdtsc() < end_ticks; rounds++) {
         spin_until(rdtsc() + step);
         sleep_until(rdtsc() + step);
     }
-    store(parts);
+    store(parts, &found[cpu]);
+    if (cpu == 0) {
+        parts_held = parts;
+        round_count = rounds;
+    }
+}
 
-    bool good = same(AREA_SSE, 16 * REGISTERS);
-    for (uint32_t i = 0; i < REGISTERS; i++) good = good && same(AREA_X87 + 16 * i, 10);
-    if (parts & XCR0_AVX) good = good && same(AREA_AVX_HIGH, 16 * REGISTERS);
-    if (good) say("mite: fpu ok state=%s rounds=%u\n", parts & XCR0_AVX ? "x87+sse+avx" : "x87+sse", rounds);
+bool fpu_hold(uint32_t seed, uint64_t us)
+{
+    if (fpu_enable() == 0) {
+        say("mite: fpu none\n");
+        return true;
+    }
+    first_seed = seed;
+    end_ticks = rdtsc() + clock_us_to_ticks(us);
+    team_do(hold);
+    bool good = true;
+    for (uint32_t cpu = 0; cpu < team_size(); cpu++) {
+        good = good && same(cpu, AREA_SSE, 16 * REGISTERS);
+        for (uint32_t i = 0; i < REGISTERS; i++) good = good && same(cpu, AREA_X87 + 16 * i, 10);
+        if (parts_held & XCR0_AVX) good = good && same(cpu, AREA_AVX_HIGH, 16 * REGISTERS);
+    }
+    if (good)
+        say("mite: fpu ok state=%s rounds=%u\n", parts_held & XCR0_AVX ? "x87+sse+avx" : "x87+sse",
+            round_count);
     return good;
 }

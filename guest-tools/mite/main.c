@@ -8,6 +8,7 @@
 #include "pages.h"
 #include "pattern.h"
 #include "script.h"
+#include "team.h"
 #include "text.h"
 #include "trap.h"
 #include "workload.h"
@@ -25,6 +26,8 @@ struct options {
     uint64_t patience_us;
     uint64_t balloon;
     uint32_t balloon_rate_pages;
+    uint64_t vcpus;
+    enum timer_mode timer;
     bool x2apic;
 };
 
@@ -50,6 +53,16 @@ static struct span next_word(struct span *text)
     return word;
 }
 
+static bool parse_timer(struct span value, enum timer_mode *mode)
+{
+    static const char *const names[TIMER_MODES] = {"deadline", "one-shot", "periodic"};
+    for (uint32_t i = 0; i < TIMER_MODES; i++) {
+        *mode = (enum timer_mode)i;
+        if (span_is(value, names[i])) return true;
+    }
+    return false;
+}
+
 static void read_option(struct span word, struct options *options)
 {
     uint32_t name_length = span_find(word, '=');
@@ -68,6 +81,13 @@ static void read_option(struct span word, struct options *options)
     } else if (span_is(name, "balloon_rate")) {
         if (!parse_rate(value, &options->balloon_rate_pages))
             refuse(word, "a rate is a size with /s after it");
+    } else if (span_is(name, "vcpus")) {
+        if (span_is(value, "all"))
+            options->vcpus = smp_count();
+        else if (!parse_number(value, &options->vcpus) || options->vcpus == 0 || options->vcpus > CPUS_MAX)
+            refuse(word, "vcpus wants a number from 1 to 8, or all");
+    } else if (span_is(name, "timer")) {
+        if (!parse_timer(value, &options->timer)) refuse(word, "a timer is deadline, one-shot or periodic");
     } else if (span_is(name, "seed")) {
         if (!parse_number(value, &options->seed) || options->seed > UINT32_MAX)
             refuse(word, "a seed is a number of 32 bits");
@@ -105,7 +125,8 @@ _Noreturn void kernel_main(uint32_t magic, const void *info)
         say("mite: exit code=%u: not started by a Multiboot loader, or no memory\n", EXIT_NO_START);
         machine_exit(EXIT_NO_START);
     }
-    struct options options = {.poll_us = POLL_DEFAULT_US,
+    struct options options = {.vcpus = 1,
+                              .poll_us = POLL_DEFAULT_US,
                               .balloon = BALLOON_ADDRESS,
                               .balloon_rate_pages = BALLOON_RATE_PAGES_DEFAULT};
     read_options(span_of(boot.command_line), &options);
@@ -116,11 +137,17 @@ _Noreturn void kernel_main(uint32_t magic, const void *info)
     pattern_seed((uint32_t)options.seed);
     workload_patience_us(options.patience_us);
     attend_every_us(options.poll_us);
+    attend_sleep_with(options.timer);
     balloon_set_rate(options.balloon_rate_pages);
     bool has_balloon = balloon_open((uint32_t)options.balloon);
-    say("mite: ready mem_pages=%u own_pages=%u tsc_khz=%u apic_khz=%u clock=%s apic=%s balloon=%s\n",
+    say("mite: ready mem_pages=%u own_pages=%u tsc_khz=%u apic_khz=%u clock=%s apic=%s balloon=%s "
+        "vcpus=%u\n",
         pages_managed(), pages_own(), clock_tsc_khz(), clock_apic_khz(), clock_source(),
-        apic_is_x2apic() ? "x2apic" : "xapic", has_balloon ? "yes" : "no");
+        apic_is_x2apic() ? "x2apic" : "xapic", has_balloon ? "yes" : "no", (uint32_t)options.vcpus);
+    if (!team_start((uint32_t)options.vcpus)) {
+        say("mite: exit code=%u: not so many vCPUs\n", EXIT_NO_START);
+        machine_exit(EXIT_NO_START);
+    }
     if (!script_check(options.script)) {
         say("mite: exit code=%u\n", EXIT_BAD_SCRIPT);
         machine_exit(EXIT_BAD_SCRIPT);

@@ -150,6 +150,11 @@ void page_next_version(uint32_t page)
     table[page] += VERSION_ONE;
 }
 
+void page_set_version(uint32_t page, uint32_t version)
+{
+    table[page] = (table[page] & (VERSION_ONE - 1)) | version << VERSION_SHIFT;
+}
+
 void page_mark_used(uint32_t page)
 {
     used_count += !(table[page] & USED);

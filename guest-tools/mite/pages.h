@@ -27,9 +27,12 @@ enum page_kind {
     KIND_ZERO,
     KIND_HALF,   // its second half is zero
     KIND_SPARSE, // four words are written, the rest is left as found
+    KIND_SIGNED, // like unique, but its first words are its address and its version
     KIND_COUNT,
 };
 
+// Several vCPUs may set and read kinds and versions of different pages at once; all else is the first one's.
+//
 // Pages are named by an index that counts from the lowest managed page; holes have indices too.
 // False if there is no RAM for the table.
 bool pages_init(const struct boot *boot);
@@ -59,6 +62,7 @@ void page_set_kind(uint32_t page, enum page_kind kind);
 // How often the page's content was replaced; wraps at 2^24.
 uint32_t page_version(uint32_t page);
 void page_next_version(uint32_t page);
+void page_set_version(uint32_t page, uint32_t version);
 
 // Records a read or write for the working set.
 void page_mark_used(uint32_t page);

@@ -12,6 +12,17 @@
 
 static uint32_t seed;
 
+// Of a signed page: what a reader wants to know first.
+#define SIGNATURE_WORDS 4
+
+static void signature(uint32_t page, uint32_t words[SIGNATURE_WORDS])
+{
+    words[0] = page_address(page);
+    words[1] = page_version(page);
+    words[2] = seed;
+    words[3] = ~words[0] ^ words[1];
+}
+
 static const uint32_t sparse_words[] = {0, WORDS / 3, 2 * WORDS / 3, WORDS - 1};
 
 void pattern_seed(uint32_t new_seed)
@@ -64,6 +75,13 @@ void pattern_write(uint32_t page)
         for (uint32_t i = 0; i < sizeof sparse_words / sizeof *sparse_words; i++)
             at[sparse_words[i]] = value + i * STEP;
         break;
+    case KIND_SIGNED: {
+        uint32_t words[SIGNATURE_WORDS];
+        signature(page, words);
+        memcpy(at, words, sizeof words);
+        write_run(at + SIGNATURE_WORDS, WORDS - SIGNATURE_WORDS, value);
+        break;
+    }
     default: write_run(at, WORDS, value); break;
     }
 }
@@ -107,6 +125,13 @@ bool pattern_check(uint32_t page, struct pattern_error *error)
         for (uint32_t i = 0; i < sizeof sparse_words / sizeof *sparse_words; i++)
             if (!check_word(at + sparse_words[i], value + i * STEP, error)) return false;
         return true;
+    case KIND_SIGNED: {
+        uint32_t words[SIGNATURE_WORDS];
+        signature(page, words);
+        for (uint32_t i = 0; i < SIGNATURE_WORDS; i++)
+            if (!check_word(at + i, words[i], error)) return false;
+        return check_run(at + SIGNATURE_WORDS, WORDS - SIGNATURE_WORDS, value, STEP, error);
+    }
     default: return check_run(at, WORDS, value, STEP, error);
     }
 }

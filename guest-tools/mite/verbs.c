@@ -13,6 +13,7 @@
 #include "pages.h"
 #include "power.h"
 #include "ticks.h"
+#include "together.h"
 #include "workload.h"
 
 #define EXIT_FAILED 1
@@ -37,7 +38,7 @@ static const char *parse_amount(struct span text, uint32_t *page_count, struct p
 
 static const char *parse_kind(struct span text, enum page_kind *kind)
 {
-    static const char *const names[KIND_COUNT] = {"unique", "alike", "zero", "half", "sparse"};
+    static const char *const names[KIND_COUNT] = {"unique", "alike", "zero", "half", "sparse", "signed"};
     *kind = KIND_UNIQUE;
     if (text.length == 0) return NULL;
     for (uint32_t i = 0; i < KIND_COUNT; i++) {
@@ -46,7 +47,7 @@ static const char *parse_kind(struct span text, enum page_kind *kind)
             return NULL;
         }
     }
-    return "a kind is unique, alike, zero, half or sparse";
+    return "a kind is unique, alike, zero, half, sparse or signed";
 }
 
 static const char *verb_touch(const struct verb_call *call)
@@ -188,6 +189,28 @@ static const char *verb_ticks(const struct verb_call *call)
     return NULL;
 }
 
+static const char *verb_together(const struct verb_call *call)
+{
+    uint32_t page_count;
+    uint64_t us, nap_us = 0;
+    struct pace pace;
+    const char *reason = parse_amount(call->arguments[0], &page_count, &pace);
+    if (reason) return reason;
+    if (pace.pages_per_second != 0) return "together has no rate";
+    if (!parse_us(call->arguments[1], &us)) return bad_time;
+    if (call->arguments[2].length > 0 && !parse_us(call->arguments[2], &nap_us)) return bad_time;
+    if (!call->dry) together_run(page_count, us, nap_us);
+    return NULL;
+}
+
+static const char *verb_burn(const struct verb_call *call)
+{
+    uint64_t us;
+    if (!parse_us(call->arguments[0], &us)) return bad_time;
+    if (!call->dry) together_burn(us);
+    return NULL;
+}
+
 static const char *verb_say(const struct verb_call *call)
 {
     if (!call->dry) say("mite: say %.*s\n", call->arguments[0].length, call->arguments[0].at);
@@ -216,11 +239,10 @@ static const char *verb_bench(const struct verb_call *call)
         const char *name;
         uint32_t default_count;
         void (*run)(uint32_t count);
-    } benches[] = {{"cpuid", 1000, bench_cpuid},
-                   {"first_touch", 1000, bench_first_touch},
-                   {"serial", 64, bench_serial},
-                   {"inflate", 16, bench_inflate},
-                   {"deflate", 16, bench_deflate}};
+    } benches[] = {{"cpuid", 1000, bench_cpuid},   {"first_touch", 1000, bench_first_touch},
+                   {"serial", 64, bench_serial},   {"inflate", 16, bench_inflate},
+                   {"deflate", 16, bench_deflate}, {"touch", 1000, together_touch},
+                   {"ipi", 1000, bench_ipi},       {"ipi_halt", 1000, bench_ipi_halt}};
     for (uint32_t i = 0; i < sizeof benches / sizeof *benches; i++) {
         if (!span_is(call->arguments[0], benches[i].name)) continue;
         uint32_t count;
@@ -228,7 +250,7 @@ static const char *verb_bench(const struct verb_call *call)
         if (!reason && !call->dry) benches[i].run(count);
         return reason;
     }
-    return "bench knows cpuid, first_touch, serial, inflate and deflate";
+    return "bench knows cpuid, first_touch, serial, inflate, deflate, touch, ipi and ipi_halt";
 }
 
 static const char *verb_fpu(const struct verb_call *call)
@@ -298,6 +320,7 @@ static const struct verb verbs[] = {
     {"poweroff", 0, 0, verb_poweroff}, {"cpuid", 1, 1, verb_cpuid},
     {"bench", 1, 2, verb_bench},       {"fpu", 1, 1, verb_fpu},
     {"badop", 1, 1, verb_badop},       {"badballoon", 1, 1, verb_badballoon},
+    {"together", 2, 3, verb_together}, {"burn", 1, 1, verb_burn},
     {"spoil", 0, 0, verb_spoil},       {"crash", 0, 0, verb_crash},
 };
 

@@ -14,10 +14,28 @@ local function sum(list, field)
     return all
 end
 
-m.equal(tithe.info().cpus, CPUS, "CPUs")
-for i = 1, CPUS - 1 do
-    tithe.create { name = "spin" .. i, size = "4M", mite = "loop:forever:{spin:3600s}" }
+-- Without guests all but the boot CPU halt, and nothing wakes them: that is told while it lasts.
+local start = tithe.info()
+m.equal(start.cpus, CPUS, "CPUs")
+tithe.sleep(1)
+local rested = tithe.info()
+for i = 2, CPUS do
+    local part = (rested.cpu[i].idle_ns - start.cpu[i].idle_ns) / (rested.now_ns - start.now_ns)
+    m.expect(part > 0.95 and part < 1.05, "CPU %d has nothing to do, and idles for %.3f of its time", i - 1, part)
 end
+
+-- Guests that run for ever without a single exit of their own. The first one has a CPU for itself, where nothing ends its turns.
+local function spinner(i)
+    tithe.create { name = "spin" .. i, size = "4M", mite = "loop:forever:{spin:3600s}", append = "poll=0s" }
+end
+spinner(1)
+tithe.sleep(1)
+local early = tithe.snapshot()
+tithe.sleep(1)
+local late = tithe.snapshot()
+local alone = (late.vms[1].cpu_ns - early.vms[1].cpu_ns) / (late.host.now_ns - early.host.now_ns)
+m.expect(alone > 0.8 and alone < 1.15, "a guest that runs all the time has had %.3f of a CPU", alone)
+for i = 2, CPUS - 1 do spinner(i) end
 tithe.create { name = "wide", size = "4M", mite = "loop:forever:{idle:1s}", vcpus = 8, cpu_shares = 2000 }
 tithe.sleep(1)
 
@@ -32,7 +50,7 @@ for i = 1, CPUS do
     local guest, steward = is.guest_ns - was.guest_ns, is.steward_ns - was.steward_ns
     local part = (guest + steward + is.idle_ns - was.idle_ns) / all_ns
     m.say("CPU %d: guests %.1f%%, steward %.1f%%, all %.1f%%", i - 1, 100 * guest / all_ns, 100 * steward / all_ns, 100 * part)
-    m.expect(part > 0.85 and part < 1.05, "CPU %d: guests, steward and idle are %.3f of its time", i - 1, part)
+    m.expect(part > 0.85 and part < 1.08, "CPU %d: guests, steward and idle are %.3f of its time", i - 1, part)
     m.expect(is.guest_ns + is.steward_ns + is.idle_ns <= now.host.now_ns * 1.01, "CPU %d: more than the time since boot", i - 1)
     m.expect(steward == 0 or i == 1, "the steward runs on CPU %d", i - 1)
 end
@@ -49,7 +67,7 @@ for i, vm in ipairs(now.vms) do
     m.equal(sum(vm.vcpu, "cpu_ns"), vm.cpu_ns, vm.name .. "'s time, over its vCPUs")
     for _, v in ipairs(vm.vcpu) do m.expect(v.cpu < CPUS, "%s has a vCPU on CPU %d", vm.name, v.cpu) end
     if vm.name ~= "wide" then
-        m.expect(part > 0.8 and part < 1.05, "%s has had %.3f of a CPU, which it could have for itself", vm.name, part)
+        m.expect(part > 0.8 and part < 1.08, "%s has had %.3f of a CPU, which it could have for itself", vm.name, part)
         m.equal(vm.vcpu[1].state, "runnable", vm.name .. "'s vCPU")
     else
         m.expect(part < 0.2, "%s sleeps, and has had %.3f of a CPU", vm.name, part)

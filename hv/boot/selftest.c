@@ -271,7 +271,7 @@ static _Noreturn void panic_test(const char *how)
         /* Overflow of the stack, into its guard page: only an interrupt stack survives that. */
         __asm__ volatile("lea boot_stacks + 4096 + 64, %rsp\n 1: push %rax\n jmp 1b");
     }
-    if (strcmp(how, "smp") == 0) selftest_smp_panic();
+    if (strcmp(how, "smp") == 0 || strcmp(how, "one") == 0) selftest_smp_panic(strcmp(how, "smp") == 0);
     panic("a test");
 }
 

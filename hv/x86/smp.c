@@ -80,6 +80,10 @@ void smp_ap_entry(struct smp_slot *s)
     percpu_load(s->cpu);
     host_map_cpu_init();
     while (test_wants("stuck", s->number) && state_of(s) == SLOT_CLAIMED) cpu_pause();
+    if (test_wants("mtrr", s->number)) {
+        static const uint32_t some[] = {0x2ff, 0x250, 0x200};
+        for (size_t i = 0; i < ARRAY_LEN(some); i++) wrmsr(some[i], 0);
+    }
     const char *why = alike_cpu_init();
     if (why == NULL) {
         apic_init();

@@ -18,7 +18,7 @@ SOLO_DISAGREES=201
 
 # fill FILE: the emulator configuration on standard output, with its placeholders filled.
 fill() {
-    sed -e "s|@ISO@|$SOLO_DIR/iso|; s|@KERNEL@|$KERNEL|; s|@MODULES@|$MODULES|; s|@CPUS@|1|" \
+    sed -e "s|@ISO@|$SOLO_DIR/iso|; s|@KERNEL@|$KERNEL|; s|@MODULES@|$MODULES|; s|@CPUS@|${CPUS:-1}|" \
         -e "s|@MEMORY_MIB@|$MEMORY|; s|@LOG@|$SOLO_DIR/emulator.log|; s|@CMDLINE@|$WORDS|" \
         -e "s|socket,id=line,path=@SERIAL@|file,id=line,path=$SOLO_DIR/log|" \
         -e "s|mode=socket-client, dev=.*|mode=file, dev=$SOLO_DIR/log|" "images/emulators/$1"
@@ -51,7 +51,7 @@ start_bochs() {
 
 # solo PLATFORM CORE-COMMAND-LINE: prints the log without its counters and returns the core's status, if the core's
 # last word and the emulator agree on it. A triple fault, whose status looks like success in QEMU, does not pass.
-# More arguments are QEMU's. From the environment: MEMORY in MiB, MODULES (an archive or none), LIMIT in seconds, KERNEL (with
+# More arguments are QEMU's. From the environment: MEMORY in MiB, MODULES (an archive or none), CPUS, LIMIT in seconds, KERNEL (with
 # amd-none, another ELF than the core).
 solo() {
     local platform=$1 WORDS=$2 QEMU_EXTRA=("${@:3}") emulator said wanted

@@ -53,6 +53,7 @@ static const struct table *find_madt(void)
     const struct rsdp *rsdp = find_rsdp();
     if (!rsdp) return NULL;
     const struct table *rsdt = (const void *)rsdp->rsdt;
+    if (memcmp(rsdt->signature, "RSDT", 4) != 0 || sum(rsdt, rsdt->bytes) != 0) return NULL;
     for (uint32_t i = 0; i < (rsdt->bytes - sizeof *rsdt) / 4; i++) {
         const struct table *table = (const void *)rsdt->entries[i];
         if (memcmp(table->signature, "APIC", 4) == 0 && sum(table, table->bytes) == 0) return table;

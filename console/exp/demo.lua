@@ -91,15 +91,17 @@ end
 -- ---- The guests ---------------------------------------------------------------------------------------------------
 
 local vms, by_id = {}, {}
+local wide = host.cpus > 1 -- the first guest has two virtual CPUs then
 for i = 1, vm_count do
     local made = tithe.create {
-        name = "linux" .. i, size = size, min = math.min(LEAST, size), shares = 1000,
+        name = "linux" .. i, size = size, min = math.min(LEAST, size), shares = 1000, vcpus = wide and i == 1 and 2 or 1,
         append = not is_sim and ("tithe.seed=%d tithe.run=%s"):format(i, script()) or nil,
     }
     local vm = { id = made.id, name = made.name, index = i, offset = 0, text = "", frees = 0 }
     vms[i], by_id[vm.id] = vm, vm
 end
-say("%d Linux guests of %s: %.2f times the machine's memory", vm_count, tithe.size(size), overcommit)
+say("%d Linux guests of %s%s: %.2f times the machine's memory", vm_count, tithe.size(size),
+    wide and ", the first with two virtual CPUs" or "", overcommit)
 check("sizes add up to at least 1.5 times the machine's memory", overcommit >= 1.5, ("%.2f"):format(overcommit))
 if not is_sim then
     say("each fills and verifies %s under the first policy, %s under the second", tithe.size(big), tithe.size(small))
@@ -261,6 +263,11 @@ else
     check("whoever is busy", uneven < 0.10, "targets at most " .. percent(uneven) .. " apart")
     check("every guest found its data as it wrote it", all(function(vm) return vm.pass end),
         "memload: PASS on every console")
+end
+if wide then
+    local first_vm = tithe.info(vms[1].id)
+    check("the first guest has used both of its CPUs", first_vm.vcpu[1].cpu_ns > 0 and first_vm.vcpu[2].cpu_ns > 0,
+        ("%.1f s and %.1f s"):format(first_vm.vcpu[1].cpu_ns / 1e9, first_vm.vcpu[2].cpu_ns / 1e9))
 end
 local last = tithe.info()
 check("the steward never died", last.steward_restarts == 0, last.steward_restarts .. " restarts")

@@ -5,9 +5,10 @@
 #include "boot/boot_info.h"
 #include "drv/disk_priv.h"
 #include "drv/ide.h"
+#include "lib/cpu_index.h"
 #include "lib/log.h"
-#include "lib/string.h"
 #include "x86/cpu.h"
+#include "x86/smp.h"
 #include "x86/time.h"
 
 #define IDE_REACH (4 * GIB / PAGE_BYTES)
@@ -43,8 +44,8 @@ uint32_t disk_add(const char *name, const char *model, uint64_t sectors)
     if (disk_count == DISKS_MAX) return DISKS_MAX;
     struct tithe_disk *d = &disks[disk_count];
     *d = (struct tithe_disk){.index = disk_count, .sectors = sectors, .dma_limit_pages = dma_limit};
-    text_copy(d->name, sizeof d->name, name);
-    text_copy(d->model, sizeof d->model, model);
+    fmt_string(d->name, sizeof d->name, "%s", name);
+    fmt_string(d->model, sizeof d->model, "%s", model);
     return disk_count++;
 }
 
@@ -80,6 +81,8 @@ enum disk_status disk_submit(struct disk_request *request)
     lock_acquire(&disk_lock);
     status = ide_queue(request);
     lock_release(&disk_lock);
+    /* The boot CPU keeps the deadlines, and must hear of this one. */
+    if (cpu_index() != 0) smp_kick(0);
     return status;
 }
 

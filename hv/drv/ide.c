@@ -210,17 +210,16 @@ static void look_at_reset(struct channel *c, uint64_t now_ns)
     select_drive(c, drives[c->first->disk].select);
     const uint8_t status = inb(c->control);
 
-    if (status == 0xff || ((status & ATA_BUSY) && now_ns >= c->end_ns)) {
-        give_up(c);
-    } else if (status & ATA_BUSY) {
+    if (status & ATA_BUSY) {
         c->look_ns = now_ns + RESET_LOOK_NS;
-    } else {
-        if (++c->tries < TRIES)
-            disk_retried(c->first->disk);
-        else
-            finish_first(c, c->why);
-        start(c);
+        if (now_ns >= c->end_ns) give_up(c);
+        return;
     }
+    if (++c->tries < TRIES)
+        disk_retried(c->first->disk);
+    else
+        finish_first(c, c->why);
+    start(c);
 }
 
 static void look(struct channel *c, uint64_t now_ns)

@@ -1,83 +1,88 @@
 /* SPDX-License-Identifier: MIT
  *
- * Start-time fair queueing over several CPUs (Goyal, Vin, Cheng 1996), with two additions for weights that no CPU can
- * serve: a clock that nobody can hold back, and stealing.
+ * Start-time fair queueing (Goyal, Vin, Cheng 1996) over several CPUs, with stealing, and with a clock that weights which no
+ * CPU can serve do not hold back.
  *
- * Virtual time is nanoseconds of CPU time * SCHED_WEIGHT / weight; what the division leaves is carried over, so that
- * short turns of heavy entities count. It lasts for 208 days * weight of CPU time (the least weight, 1, alone on a CPU), and stops
- * at its end, where turns go round regardless of weight.
+ * Virtual time advances by CPU time * (SCHED_WEIGHT / VTIME_NS) / weight; what the division leaves is carried over, so that
+ * short turns of heavy entities count. Weights are from an eighth of one CPU share to a million shares, 2^7 to 2^30: so one unit is at
+ * most 65 us of CPU time, and the lightest of all, alone on a CPU, comes to the end of 64 bits after four and a half years. There
+ * it stays, and those at the end take turns regardless of weight.
  */
 #include "vm/sched.h"
 
 #include "lib/lock.h"
 #include "lib/log.h"
+#include "vm/run.h"
 #include "x86/cpu.h"
 #include "x86/percpu.h"
 #include "x86/smp.h"
 
-/* Till x86/smp.c is here: on one CPU nobody calls it. */
-#pragma weak smp_kick
+#define VTIME_NS 64u /* of CPU time for SCHED_WEIGHT: one unit */
 
-/* A CPU leaves alone who waits elsewhere until its own best is this much further: three slices. After one slice two CPUs with an odd
- * entity between them would pass it to and fro each time, cold caches and all; with many slices it would be noticed that shares are
- * not kept. Those heavier than SCHED_WEIGHT get ahead less in three slices, and so does the limit for them. */
-#define STEAL_LAG_NS 6000000u
+/* A CPU leaves alone who waits elsewhere until its own best is this much further. After one slice two CPUs with an odd entity
+ * between them would pass it to and fro each time, cold caches and all; after many it would be noticed that shares are not kept. Those
+ * heavier than SCHED_WEIGHT get ahead less in a slice, and so does the limit for them. */
+#define STEAL_LAG_SLICES 2u
+
+/* What a sleeper may have saved up when it wakes: enough to run at once. One slice more than who waits may be behind, so
+ * that a weight that no CPU can serve is not taken for one that had its part. */
+#define CREDIT_SLICES 3u
 
 /* A woken entity ends the turn of one that is this much further: less is not worth a switch. */
-#define PREEMPT_NS 500000u
+#define PREEMPT_LAG (500000u / VTIME_NS)
 
 struct run_queue {
     struct lock lock;
     struct sched_entity *head;          /* by ascending vtime */
     const struct sched_entity *running; /* on this CPU, the later of two between sched_next and sched_put */
-    uint64_t best_ns; /* vtime of the first that is not pinned, NOBODY: none. Written under the lock */
-    bool alone;       /* sched_waiting found nobody. Its CPU's own */
+    uint64_t best; /* vtime of the first that is not pinned, NOBODY: none. Written under the lock */
+    bool alone;    /* sched_waiting found nobody. Its CPU's own */
 } __attribute__((aligned(64)));
 
 #define NOBODY    UINT64_MAX
 #define VTIME_END (UINT64_MAX - 1)
 
 static struct run_queue queues[CPUS_MAX] = {
-    [0 ... CPUS_MAX - 1] = {.lock = LOCK_INIT(LOCK_SCHED), .best_ns = NOBODY}};
+    [0 ... CPUS_MAX - 1] = {.lock = LOCK_INIT(LOCK_SCHED), .best = NOBODY}};
 
 /* CPUs, a bit each, that want to be told when somebody comes to wait: because they halt, and because they run somebody without a
  * slice. They set their bit and then look at the queues; who queues somebody does that and then looks at the bits. With
  * all four accesses in one total order (sequentially consistent), one of the two sees the other. Who clears a bit kicks that CPU. */
 static uint64_t idle_cpus, alone_cpus;
 
-/* The clock: nobody who waits is behind it, and nobody else keeps a claim from before it.
+/* The clock: who waits is ahead of it, and nobody keeps a claim from before it.
  *
- * It is the greatest vtime with which anybody was given a turn, less a few slices of his. He was the least served of all who
- * waited, up to STEAL_LAG_NS, so nobody who waits can be further behind. Only those can be who did not wait: they slept,
- * or they ran all the time and yet not enough for their weight (one vCPU of a VM with most of all CPU shares, on two CPUs). The latter
- * would hold back a clock that is the least vtime of all for ever, and then claim weeks; both are moved up to this one, which takes
- * nothing from them that they could have used. */
-static uint64_t clock_ns;
-
-static uint64_t scaled(const struct sched_entity *e, uint64_t ns)
-{
-    return ns * SCHED_WEIGHT / e->weight;
-}
+ * It is the greatest vtime with which anybody was given a turn, less the credit. He was the least served of all who waited, up
+ * to the lag for stealing, so nobody who waits can be behind it. Only those can be who did not wait: they slept, or they ran all the
+ * time and yet not enough for their weight (one vCPU of a VM with most of all CPU shares, on two CPUs). The latter would for ever hold
+ * back a clock that is the least vtime of all, and then claim weeks. Both are moved up, which takes nothing from them that they
+ * could have used. */
+static uint64_t clock_vtime;
 
 static uint64_t less(uint64_t a, uint64_t b)
 {
     return a > b ? a - b : 0;
 }
 
+static uint64_t slices(uint32_t weight, uint32_t n)
+{
+    return n * run_slice_ns() * (SCHED_WEIGHT / VTIME_NS) / weight;
+}
+
 static void raise_clock(const struct sched_entity *e)
 {
-    const uint64_t to = less(e->vtime_ns, scaled(e, STEAL_LAG_NS));
-    uint64_t now = __atomic_load_n(&clock_ns, __ATOMIC_RELAXED);
+    const uint64_t to = less(e->vtime, slices(e->weight, CREDIT_SLICES));
+    uint64_t now = __atomic_load_n(&clock_vtime, __ATOMIC_RELAXED);
     while (now < to &&
-           !__atomic_compare_exchange_n(&clock_ns, &now, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+           !__atomic_compare_exchange_n(&clock_vtime, &now, to, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
 }
 
-static void catch_up(struct sched_entity *e)
+static void catch_up(struct sched_entity *e, uint64_t behind)
 {
-    const uint64_t clock = __atomic_load_n(&clock_ns, __ATOMIC_RELAXED);
-    if (e->vtime_ns < clock) {
-        e->vtime_ns = clock;
+    const uint64_t to = less(__atomic_load_n(&clock_vtime, __ATOMIC_RELAXED), behind);
+    if (e->vtime < to) {
+        e->vtime = to;
     }
 }
 
@@ -89,13 +94,13 @@ static void publish(struct run_queue *q)
     while (e != NULL && e->pinned) {
         e = e->next;
     }
-    __atomic_store_n(&q->best_ns, e == NULL ? NOBODY : e->vtime_ns, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&q->best, e == NULL ? NOBODY : e->vtime, __ATOMIC_SEQ_CST);
 }
 
 static void insert(struct run_queue *q, struct sched_entity *e)
 {
     struct sched_entity **at = &q->head;
-    while (*at != NULL && (*at)->vtime_ns <= e->vtime_ns) {
+    while (*at != NULL && (*at)->vtime <= e->vtime) {
         at = &(*at)->next;
     }
     e->next = *at;
@@ -133,9 +138,7 @@ static struct run_queue *lock_queue_of(const struct sched_entity *e)
 static void kick(uint32_t cpu)
 {
     __atomic_store_n(&percpu_of(cpu)->resched, true, __ATOMIC_RELEASE);
-    if (smp_kick != NULL) {
-        smp_kick(cpu);
-    }
+    smp_kick(cpu);
 }
 
 static bool has(const uint64_t *cpus, uint32_t cpu)
@@ -187,7 +190,7 @@ static bool anybody_waits(uint32_t me)
     bool found = queues[me].head != NULL;
     lock_release(&queues[me].lock);
     for (uint32_t cpu = 0; !found && cpu < percpu_count(); cpu++) {
-        found = __atomic_load_n(&queues[cpu].best_ns, __ATOMIC_SEQ_CST) != NOBODY;
+        found = __atomic_load_n(&queues[cpu].best, __ATOMIC_SEQ_CST) != NOBODY;
     }
     return found;
 }
@@ -198,7 +201,7 @@ void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, bool stew
 {
     ASSERT(weight > 0);
     *e = (struct sched_entity){.weight = weight, .cpu = cpu, .steward = steward, .pinned = steward};
-    catch_up(e);
+    catch_up(e, 0);
 }
 
 void sched_wake(struct sched_entity *e)
@@ -215,11 +218,11 @@ void sched_wake(struct sched_entity *e)
         lock_release(&q->lock);
         return;
     }
-    catch_up(e);
+    catch_up(e, 0);
     insert(q, e);
     const uint32_t cpu = e->cpu;
     const bool pinned = e->pinned;
-    const bool preempts = less(percpu_of(cpu)->running_vtime_ns, e->vtime_ns) > PREEMPT_NS;
+    const bool preempts = less(percpu_of(cpu)->running_vtime, e->vtime) > PREEMPT_LAG;
     lock_release(&q->lock);
     if (claim(&idle_cpus, cpu) || preempts) {
         kick(cpu);
@@ -228,15 +231,15 @@ void sched_wake(struct sched_entity *e)
     }
 }
 
-/* The first in `from` that may leave it and is behind `limit_ns`, on this CPU now. NULL: somebody else was first. */
-static struct sched_entity *steal(struct run_queue *from, uint64_t limit_ns, uint32_t me)
+/* The first in `from` that may leave it and is behind `limit`, on this CPU now. NULL: somebody else was first. */
+static struct sched_entity *steal(struct run_queue *from, uint64_t limit, uint32_t me)
 {
     lock_acquire(&from->lock);
     struct sched_entity *e = from->head;
     while (e != NULL && e->pinned) {
         e = e->next;
     }
-    if (e != NULL && e->vtime_ns >= limit_ns) {
+    if (e != NULL && e->vtime >= limit) {
         e = NULL;
     }
     if (e != NULL) {
@@ -248,15 +251,15 @@ static struct sched_entity *steal(struct run_queue *from, uint64_t limit_ns, uin
     return e;
 }
 
-/* The other queue with the best that is behind `limit_ns`; NULL: none. */
-static struct run_queue *queue_behind(uint64_t limit_ns, uint32_t me)
+/* The other queue with the best that is behind `limit`; NULL: none. */
+static struct run_queue *queue_behind(uint64_t limit, uint32_t me)
 {
     struct run_queue *found = NULL;
     for (uint32_t cpu = 0; cpu < percpu_count(); cpu++) {
-        const uint64_t best = __atomic_load_n(&queues[cpu].best_ns, __ATOMIC_RELAXED);
-        if (cpu != me && best < limit_ns) {
+        const uint64_t best = __atomic_load_n(&queues[cpu].best, __ATOMIC_RELAXED);
+        if (cpu != me && best < limit) {
             found = &queues[cpu];
-            limit_ns = best;
+            limit = best;
         }
     }
     return found;
@@ -267,8 +270,8 @@ static uint64_t steal_limit(const struct sched_entity *own)
     if (own == NULL) {
         return NOBODY;
     }
-    const uint64_t slices = scaled(own, STEAL_LAG_NS);
-    return less(own->vtime_ns, slices < STEAL_LAG_NS ? slices : STEAL_LAG_NS);
+    return less(own->vtime,
+                slices(own->weight > SCHED_WEIGHT ? own->weight : SCHED_WEIGHT, STEAL_LAG_SLICES));
 }
 
 struct sched_entity *sched_next(struct sched_entity *current)
@@ -282,12 +285,13 @@ struct sched_entity *sched_next(struct sched_entity *current)
             /* It may have run for long without a slice, and who woke meanwhile did not see its time on the clock. */
             raise_clock(current);
         }
-        catch_up(current);
+        /* By as much again, lest it end up among those who wait. */
+        catch_up(current, slices(current->weight, CREDIT_SLICES));
     }
     q->alone = false;
     for (;;) {
         e = q->head;
-        if (e == NULL || (current != NULL && current->vtime_ns <= e->vtime_ns)) {
+        if (e == NULL || (current != NULL && current->vtime <= e->vtime)) {
             e = current;
         }
         const uint64_t limit = steal_limit(e);
@@ -303,16 +307,16 @@ struct sched_entity *sched_next(struct sched_entity *current)
         }
     }
     q->running = e;
-    cpu->running_vtime_ns = NOBODY;
+    cpu->running_vtime = NOBODY;
     if (e != NULL) {
         if (e->queued) {
             take_out(q, e);
             e->on_cpu = true;
         }
         e->woken = false;
-        catch_up(e);
+        catch_up(e, 0);
         raise_clock(e);
-        cpu->running_vtime_ns = e->vtime_ns;
+        cpu->running_vtime = e->vtime;
     }
     lock_release(&q->lock);
     return e;
@@ -327,13 +331,12 @@ void sched_put(struct sched_entity *e, bool runnable)
     const bool queue = runnable || e->woken, pinned = e->pinned;
     if (q->running == e) {
         q->running = NULL;
-        cpu->running_vtime_ns = NOBODY;
+        cpu->running_vtime = NOBODY;
     }
     const bool waits = queue && q->running != NULL;
     e->on_cpu = false;
     e->woken = false;
     if (queue) {
-        catch_up(e);
         insert(q, e);
     }
     lock_release(&q->lock); /* from here on e may be gone: sched_sync */
@@ -383,10 +386,10 @@ void sched_charge(struct sched_entity *e, uint64_t ns)
     if (queued) {
         take_out(q, e);
     }
-    const uint64_t share = ns * SCHED_WEIGHT + e->rest, by = share / e->weight;
+    const uint64_t share = ns * (SCHED_WEIGHT / VTIME_NS) + e->rest, by = share / e->weight;
     e->rest = (uint32_t)(share % e->weight);
     e->cpu_ns += ns;
-    e->vtime_ns = by < VTIME_END - e->vtime_ns ? e->vtime_ns + by : VTIME_END;
+    e->vtime = by < VTIME_END - e->vtime ? e->vtime + by : VTIME_END;
     if (queued) {
         insert(q, e);
     }
@@ -402,9 +405,9 @@ void sched_set_weight(struct sched_entity *e, uint32_t weight)
         take_out(q, e);
     }
     /* How far it is ahead was CPU time, and is the same CPU time at the new weight. */
-    catch_up(e);
-    const uint64_t clock = __atomic_load_n(&clock_ns, __ATOMIC_RELAXED), ahead = less(e->vtime_ns, clock);
-    e->vtime_ns = clock + ahead / weight * e->weight + ahead % weight * e->weight / weight;
+    catch_up(e, 0);
+    const uint64_t clock = __atomic_load_n(&clock_vtime, __ATOMIC_RELAXED), ahead = less(e->vtime, clock);
+    e->vtime = clock + ahead / weight * e->weight + ahead % weight * e->weight / weight;
     e->weight = weight;
     e->rest = 0;
     if (queued) {
@@ -434,39 +437,4 @@ bool sched_idle_begin(void)
 void sched_idle_end(void)
 {
     (void)claim(&idle_cpus, this_cpu()->index);
-}
-
-/* ---- of the loop for one CPU ---- */
-
-void sched_requeue(struct sched_entity *e)
-{
-    struct run_queue *q = lock_queue_of(e);
-    if (!e->queued) {
-        insert(q, e);
-    }
-    lock_release(&q->lock);
-}
-
-void sched_remove(struct sched_entity *e)
-{
-    struct run_queue *q = lock_queue_of(e);
-    if (e->queued) {
-        take_out(q, e);
-    }
-    lock_release(&q->lock);
-}
-
-struct sched_entity *sched_pick(void)
-{
-    struct run_queue *q = &queues[this_cpu()->index];
-    lock_acquire(&q->lock);
-    struct sched_entity *e = q->head;
-    this_cpu()->running_vtime_ns = NOBODY;
-    if (e != NULL) {
-        take_out(q, e);
-        raise_clock(e);
-        this_cpu()->running_vtime_ns = e->vtime_ns;
-    }
-    lock_release(&q->lock);
-    return e;
 }

@@ -2,7 +2,7 @@
  *
  * Who runs next: vCPUs and the steward, by virtual time, which is CPU time divided by weight. Each CPU has a queue; the
  * least-served runs first. Virtual time means the same on all CPUs, so a CPU that finds somebody in another's queue who is
- * behind its own best by more than STEAL_LAG_NS (or finds its own queue empty) takes that one: this keeps CPUs busy
+ * behind its own best by more than a few slices (or finds its own queue empty) takes that one: this keeps CPUs busy
  * and shares proportional over the whole machine.
  *
  * An entity is in a queue, on a CPU (from sched_next to sched_put), or neither. Only under its queue's lock does it change place.
@@ -17,10 +17,10 @@
 
 struct sched_entity {
     struct sched_entity *next; /* in the run queue, by ascending vtime */
-    uint64_t vtime_ns;         /* CPU time used, scaled by SCHED_WEIGHT / weight */
+    uint64_t vtime;            /* CPU time used, by weight: 64 ns for SCHED_WEIGHT are 1 */
     uint64_t cpu_ns;           /* CPU time used */
     uint32_t weight;
-    uint32_t rest; /* of vtime_ns: what the division by the weight has left, in 1/weight */
+    uint32_t rest; /* of vtime: what the division by the weight has left, in 1/weight */
     uint32_t cpu;  /* whose queue it is in, or goes to when woken; where it runs while on_cpu */
     bool queued;
     bool on_cpu;  /* between sched_next and sched_put */
@@ -45,10 +45,6 @@ void sched_put(struct sched_entity *e, bool runnable);
 /* Takes it out of any queue and waits till it is on no CPU (kicking that CPU). The caller has made sure that nobody wakes it from now on.
  * Boot CPU only, no lock held; not for an entity that is on this CPU. */
 void sched_sync(struct sched_entity *e);
-/* Of the loop for one CPU, till vm/run.c is changed over. */
-void sched_requeue(struct sched_entity *e);
-void sched_remove(struct sched_entity *e);
-struct sched_entity *sched_pick(void);
 /* Somebody waits whom this CPU could run: a slice is worth ending. False: the coming turn of whom sched_next has just returned may last,
  * for this CPU is kicked as soon as somebody comes to wait. */
 bool sched_waiting(void);

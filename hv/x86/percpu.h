@@ -41,12 +41,12 @@ struct percpu {
     struct gdt gdt;
     const char *stacks; /* guard page and stack, then the same for each IST (boot/layout.h) */
 
-    bool resched;              /* whoever runs is to give way: vm/run.c looks for something better */
-    uint64_t idle_ns;          /* time spent in cpu_idle by vm/run.c */
-    uint64_t guest_ns;         /* in turns of vCPUs, their exits included */
-    uint64_t steward_ns;       /* in turns of the steward */
-    uint64_t running_vtime_ns; /* of whom this CPU runs, for sched_wake; UINT64_MAX when idle */
-    struct vcpu *live_vcpu;    /* some of its registers are in this CPU, or NULL: vendor->park */
+    bool resched;           /* whoever runs is to give way: vm/run.c looks for something better */
+    uint64_t idle_ns;       /* time spent in cpu_idle by vm/run.c */
+    uint64_t guest_ns;      /* in turns of vCPUs, their exits included */
+    uint64_t steward_ns;    /* in turns of the steward */
+    uint64_t running_vtime; /* of whom this CPU runs, for sched_wake; UINT64_MAX when idle */
+    struct vcpu *live_vcpu; /* some of its registers are in this CPU, or NULL: vendor->park */
 };
 
 static inline struct percpu *this_cpu(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm_cpus.h"
 
+#include "vm/run.h"
 #include "x86/percpu.h"
 #include "x86/smp.h"
 #include "x86/time.h"
@@ -39,7 +40,7 @@ struct percpu *this_cpu(void)
 
 struct percpu *percpu_of(uint32_t index)
 {
-    return index < cpu_count ? &cpus[index] : NULL;
+    return &cpus[index];
 }
 
 uint32_t percpu_count(void)
@@ -50,6 +51,11 @@ uint32_t percpu_count(void)
 void time_arm(uint64_t deadline_ns)
 {
     cpus[me].timer_deadline_ns = deadline_ns;
+}
+
+uint64_t run_slice_ns(void)
+{
+    return 2000000;
 }
 
 unsigned cpus_kicks(uint32_t index)

@@ -20,10 +20,7 @@ int main(void)
     const struct {
         const struct CMUnitTest *tests;
         size_t count;
-    } parts[] = {{call_tests, call_test_count},
-                 {sched_tests, sched_test_count},
-                 {mgmt_tests, mgmt_test_count},
-                 {life_tests, life_test_count}};
+    } parts[] = {{call_tests, call_test_count}, {mgmt_tests, mgmt_test_count}, {life_tests, life_test_count}};
 
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         memcpy(tests + count, parts[i].tests, parts[i].count * sizeof tests[0]);

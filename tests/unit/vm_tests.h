@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 struct CMUnitTest;
-extern const struct CMUnitTest call_tests[], sched_tests[], mgmt_tests[], life_tests[];
-extern const size_t call_test_count, sched_test_count, mgmt_test_count, life_test_count;
+extern const struct CMUnitTest call_tests[], mgmt_tests[], life_tests[];
+extern const size_t call_test_count, mgmt_test_count, life_test_count;
 
 #endif

@@ -11,7 +11,7 @@
 struct percpu {
     uint32_t index;
     bool resched;
-    uint64_t running_vtime_ns;
+    uint64_t running_vtime;
     uint64_t timer_deadline_ns;
 };
 

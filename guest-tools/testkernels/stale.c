@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Does every vCPU forget a page that went into the balloon? All others use page A all the time. The first gives it away and at
-// once touches page B, which most likely gets the frame that was A's. Who still uses A by an old translation then reads B's
-// content there, or writes into B. One that has forgotten takes A back out of the balloon by using it, and finds zeros.
-// rounds=N in the command line: how often. In even rounds the others hold interrupts off.
+// once touches pages B, one of which most likely gets the frame that was A's. Who still uses A by an old translation then reads
+// B's content there, or writes into B. One that has forgotten takes A back out of the balloon by using it, and finds zeros.
+// rounds=N in the command line: how often. For 32 rounds in 64 the others hold interrupts off.
 #include <stdbool.h>
 
 #include "apic.h"
@@ -16,9 +16,10 @@
 #include "virtio.h"
 
 #define PAGE_BYTES 4096U
-#define PAGE_WORDS (PAGE_BYTES / 4)
+#define PAGE_WORDS 64U // as far as they are used
 #define PAGE_A     0x800000U
-#define PAGE_B     0x900000U
+#define PAGES_B    0x900000U
+#define B_COUNT    64U // freed frames wait behind some that a CPU has in stock
 
 #define BALLOON_ADDRESS   0xD0000000U // of Tithe's platform
 #define BALLOON_DEVICE_ID 5U
@@ -37,7 +38,7 @@ _Noreturn void kernel_main(uint32_t magic, const struct multiboot_info *info);
 
 static struct virtio balloon;
 static struct virtqueue queues[QUEUES];
-static uint32_t page_number;
+static uint32_t page_numbers[B_COUNT];
 
 static volatile uint32_t now_round; // 0: rest
 static struct {
@@ -60,7 +61,7 @@ static void other_main(uint32_t cpu)
 {
     for (;;) {
         uint32_t round = now_round;
-        if (round % 2 == 1)
+        if (round % 64 < 32)
             __asm__ volatile("sti");
         else
             __asm__ volatile("cli");
@@ -70,10 +71,10 @@ static void other_main(uint32_t cpu)
     }
 }
 
-static void balloon_move(uint32_t queue, uint32_t address)
+static void balloon_move(uint32_t queue, uint32_t address, uint32_t count)
 {
-    page_number = address / PAGE_BYTES;
-    queues[queue].descriptors[0] = (struct descriptor){(uint32_t)&page_number, sizeof page_number, 0, 0};
+    for (uint32_t i = 0; i < count; i++) page_numbers[i] = address / PAGE_BYTES + i;
+    queues[queue].descriptors[0] = (struct descriptor){(uint32_t)page_numbers, count * 4, 0, 0};
     virtqueue_offer(&balloon, &queues[queue], 0);
     while (!virtqueue_returned(&queues[queue])) pause();
 }
@@ -112,13 +113,14 @@ static uint32_t do_round(uint32_t round, uint32_t count)
 {
     fill(PAGE_A, TAG_A | round);
     begin(round, count);
-    balloon_move(INFLATE, PAGE_A);
-    fill(PAGE_B, TAG_B | round);
+    balloon_move(INFLATE, PAGE_A, 1);
+    for (uint32_t i = 0; i < B_COUNT; i++) fill(PAGES_B + i * PAGE_BYTES, TAG_B | round);
     let_them_use(count);
-    uint32_t wrong = count_wrong(PAGE_B, TAG_B | round);
+    uint32_t wrong = 0;
+    for (uint32_t i = 0; i < B_COUNT; i++) wrong += count_wrong(PAGES_B + i * PAGE_BYTES, TAG_B | round);
     begin(0, count);
-    balloon_move(INFLATE, PAGE_B);
-    balloon_move(DEFLATE, PAGE_B);
+    balloon_move(INFLATE, PAGES_B, B_COUNT);
+    balloon_move(DEFLATE, PAGES_B, B_COUNT);
     return wrong;
 }
 

@@ -2,6 +2,7 @@
  *
  * From a configuration to a running VM.
  */
+#include "boot/boot_info.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "mem/direct.h"
@@ -149,6 +150,17 @@ static void flush_map(struct p2m *p2m)
     }
 }
 
+/* Debug builds do without, when asked to, to show that a test can tell. */
+static void (*flush_wanted(void))(struct p2m *p2m)
+{
+#ifdef TITHE_DEBUG
+    if (boot_flag("test") && boot_flag("skip_flush")) {
+        return NULL;
+    }
+#endif
+    return flush_map;
+}
+
 /* Neighbours begin on different CPUs; later they go where there is time. */
 static uint32_t next_cpu(void)
 {
@@ -223,7 +235,7 @@ static struct vm *vm_new(const struct tithe_create *c, uint16_t slot)
         vm_free(vm);
         return NULL;
     }
-    vm->p2m.flush = flush_map;
+    vm->p2m.flush = flush_wanted();
     vm->slot = slot;
     vm->config = *c;
     memcpy(vm->name, c->name, sizeof vm->name);

@@ -9,12 +9,16 @@
 #define IOAPIC_MASKED 0x10000U
 #define PIT_DIVISOR   11932U // 100 Hz
 
-// Takes what is pending for so long.
-static void settle(uint32_t us)
+static void nothing(uint32_t cpu)
 {
-    __asm__ volatile("sti");
-    smp_delay(us);
-    __asm__ volatile("cli");
+    (void)cpu;
+}
+
+// Everybody takes what is pending: VECTOR_WAKE is the least of the vectors.
+static void settle(void)
+{
+    __asm__ volatile("sti; nop; nop; cli");
+    all_do(nothing);
 }
 
 // Everybody in `set` has counted one, and nobody else any.
@@ -22,7 +26,7 @@ static bool reached(uint32_t set, volatile uint32_t *counts, const char *what)
 {
     for (uint32_t cpu = 0; cpu < smp_count(); cpu++)
         if (set >> cpu & 1) sleep_till(&counts[cpu], 1, what);
-    settle(100);
+    settle();
     bool ok = true;
     for (uint32_t cpu = 0; cpu < smp_count(); cpu++) ok = ok && counts[cpu] == (set >> cpu & 1);
     counts_clear();
@@ -89,7 +93,7 @@ static void test_lowest(void)
 {
     counts_clear();
     smp_send(everybody(), IPI_LOGICAL | IPI_LOWEST | VECTOR_TEST);
-    settle(2000);
+    settle();
     uint32_t total = 0;
     for (uint32_t cpu = 0; cpu < smp_count(); cpu++) total += test_count[cpu];
     counts_clear();
@@ -140,7 +144,7 @@ static bool ticks_reach(uint32_t cpu, uint32_t destination, uint32_t low)
     sleep_till(&device_count[cpu], 3, "ioapic");
     route(0, 0, IOAPIC_MASKED);
     route(2, 0, IOAPIC_MASKED);
-    settle(100);
+    settle();
     for (uint32_t i = 0; i < smp_count(); i++)
         if (i != cpu && device_count[i] != 0) return false;
     return true;

@@ -7,7 +7,7 @@
 #include "smp_tests.h"
 #include "trap.h"
 
-#define ROUNDS   2000U
+#define PASSES   2000U
 #define RESTARTS 20U
 #define NAPS     10U
 #define NAP_US   2000U
@@ -20,7 +20,7 @@ static volatile uint32_t token;
 static void pass_round(uint32_t cpu)
 {
     uint32_t last = smp_count() - 1;
-    for (uint32_t round = 0; round < ROUNDS; round++) {
+    for (uint32_t round = 0; round < PASSES / smp_count(); round++) {
         uint32_t mine = round * smp_count() + cpu;
         if (cpu == 0)
             sleep_till(&token, mine, "wake");
@@ -35,7 +35,7 @@ static void test_wake(void)
 {
     token = 0;
     all_do(pass_round);
-    report("wake", token == ROUNDS * smp_count());
+    report("wake", token == PASSES / smp_count() * smp_count());
 }
 
 static volatile bool halting;
@@ -132,7 +132,7 @@ static volatile uint64_t clock_warp;
 static void read_clock(uint32_t cpu)
 {
     (void)cpu;
-    for (uint32_t i = 0; i < 10 * ROUNDS; i++) {
+    for (uint32_t i = 0; i < 10000; i++) {
         while (__sync_lock_test_and_set(&clock_lock, 1)) pause();
         uint64_t now = rdtsc();
         if (now < clock_last && clock_last - now > clock_warp) clock_warp = clock_last - now;

@@ -120,13 +120,14 @@ static void take_out(struct run_queue *q, struct sched_entity *e)
     publish(q);
 }
 
-/* The queue of e's CPU, locked. Another CPU may steal e until the lock is held: e->cpu changes only under its old queue's lock. */
+/* The queue of e's CPU, locked. Another CPU may steal e until the lock is held: e->cpu changes only under its old queue's lock, and last of
+ * all, for whoever has the lock of the new one then sees the rest (release, acquire). */
 static struct run_queue *lock_queue_of(const struct sched_entity *e)
 {
     for (;;) {
         const uint32_t cpu = __atomic_load_n(&e->cpu, __ATOMIC_RELAXED);
         lock_acquire(&queues[cpu].lock);
-        if (__atomic_load_n(&e->cpu, __ATOMIC_RELAXED) == cpu) {
+        if (__atomic_load_n(&e->cpu, __ATOMIC_ACQUIRE) == cpu) {
             return &queues[cpu];
         }
         lock_release(&queues[cpu].lock);
@@ -209,7 +210,7 @@ void sched_wake(struct sched_entity *e)
     struct run_queue *q = lock_queue_of(e);
     const uint32_t idle = last_of(__atomic_load_n(&idle_cpus, __ATOMIC_SEQ_CST));
     if (!e->queued && !e->on_cpu && !e->pinned && idle != CPUS_MAX && !has(&idle_cpus, e->cpu)) {
-        __atomic_store_n(&e->cpu, idle, __ATOMIC_RELAXED);
+        __atomic_store_n(&e->cpu, idle, __ATOMIC_RELEASE);
         lock_release(&q->lock);
         q = lock_queue_of(e);
     }
@@ -245,7 +246,7 @@ static struct sched_entity *steal(struct run_queue *from, uint64_t limit, uint32
     if (e != NULL) {
         take_out(from, e);
         e->on_cpu = true;
-        __atomic_store_n(&e->cpu, me, __ATOMIC_RELAXED);
+        __atomic_store_n(&e->cpu, me, __ATOMIC_RELEASE);
     }
     lock_release(&from->lock);
     return e;

@@ -96,13 +96,14 @@ static void take_out(struct timer_heap *h, struct timer *t)
     set_deadline(t, NO_DEADLINE);
 }
 
-/* The heap it is in, or was in last, locked. t->cpu changes only under that lock. */
+/* The heap it is in, or was in last, locked. t->cpu changes only under that lock, and last of all: whoever has
+ * the lock of the new one then sees the rest (release, acquire). */
 static struct timer_heap *lock_heap_of(const struct timer *t)
 {
     for (;;) {
-        const uint32_t cpu = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE);
+        const uint32_t cpu = __atomic_load_n(&t->cpu, __ATOMIC_RELAXED);
         lock_acquire(&heaps[cpu].lock);
-        if (__atomic_load_n(&t->cpu, __ATOMIC_RELAXED) == cpu) {
+        if (__atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE) == cpu) {
             return &heaps[cpu];
         }
         lock_release(&heaps[cpu].lock);

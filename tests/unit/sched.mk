@@ -6,3 +6,9 @@ sched_SRCS := $(addprefix tests/unit/,sched_main.c sched_rules.c sched_fair.c vm
               hv/mem/direct.c hv/vm/sched.c
 sched_CFLAGS := -Itests/unit/vm_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG $(SCHED_TEST_SANITIZE)
 sched_LIBS := -lcmocka $(SCHED_TEST_SANITIZE)
+
+# A thread for each CPU.
+UNIT_TESTS += sched_threads
+sched_threads_SRCS := tests/unit/sched_threads.c tests/unit/vm_cpus.c hv/vm/sched.c hv/vm/timer.c
+sched_threads_CFLAGS := -Itests/unit/vm_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG -fsanitize=thread
+sched_threads_LIBS := -lpthread -fsanitize=thread

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Fills both ends of every partition of Tithe's own type with a pattern, several requests at a time, in pieces that do not keep to
- * frames; reads it back; and leaves it there to be looked at from outside. Nothing else on the disk is written.
+ * frames; reads it back; and leaves it there to be looked at from outside. Nothing else on the disk is written. `disk-test=forever`
+ * then goes on with the end of the last such partition while guests run.
  */
 #include "drv/disk_priv.h"
 
@@ -28,6 +29,7 @@ static struct trial {
     bool busy;
 } trials[AT_A_TIME];
 static unsigned failures;
+static bool for_ever; /* the same few chunks, while the core lives */
 
 /* Word i of what is written from a sector on. */
 static uint64_t pattern(uint64_t sector, uint32_t i)
@@ -35,29 +37,7 @@ static uint64_t pattern(uint64_t sector, uint32_t i)
     return (sector * 64 + i) * 0x9e3779b97f4a7c15ull;
 }
 
-static void over(struct disk_request *request)
-{
-    struct trial *t = CONTAINER_OF(request, struct trial, request);
-    uint32_t wrong = request->status != DISK_OK;
-
-    t->busy = false;
-    for (uint32_t i = 0; request->op == DISK_READ && i < WORDS; i++) {
-        const uint64_t want = pattern(request->sector, i);
-        wrong += memcmp(t->bytes + 8 * i, &want, 8) != 0;
-    }
-    if (wrong == 0) return;
-    log_line("disk-test: sector %lu: %s; %u words wrong", request->sector, disk_status_text(request->status),
-             wrong);
-    failures++;
-}
-
-static void wait_until_free(const struct trial *t)
-{
-    while (t->busy) {
-        time_arm(disk_poll(time_now_ns()));
-        if (t->busy) cpu_idle();
-    }
-}
+static void over(struct disk_request *request);
 
 static void try_chunk(struct trial *t, uint32_t disk, enum disk_op op, uint64_t sector)
 {
@@ -73,6 +53,33 @@ static void try_chunk(struct trial *t, uint32_t disk, enum disk_op op, uint64_t 
                                        .done = over};
     t->busy = disk_submit(&t->request) == DISK_OK;
     failures += !t->busy;
+}
+
+static void over(struct disk_request *request)
+{
+    struct trial *t = CONTAINER_OF(request, struct trial, request);
+    uint32_t wrong = request->status != DISK_OK;
+
+    t->busy = false;
+    for (uint32_t i = 0; request->op == DISK_READ && i < WORDS; i++) {
+        const uint64_t want = pattern(request->sector, i);
+        wrong += memcmp(t->bytes + 8 * i, &want, 8) != 0;
+    }
+    if (wrong != 0) {
+        log_line("disk-test: sector %lu: %s; %u words wrong", request->sector,
+                 disk_status_text(request->status), wrong);
+        failures++;
+    } else if (for_ever) {
+        try_chunk(t, request->disk, request->op == DISK_READ ? DISK_WRITE : DISK_READ, request->sector);
+    }
+}
+
+static void wait_until_free(const struct trial *t)
+{
+    while (t->busy) {
+        time_arm(disk_poll(time_now_ns()));
+        if (t->busy) cpu_idle();
+    }
 }
 
 static void try_all(uint32_t disk, const struct tithe_partition *p, enum disk_op op)
@@ -117,15 +124,22 @@ static bool make_trial(struct trial *t)
 void disk_test(void)
 {
     struct tithe_disk disk = {.index = 0};
+    char mode[8];
 
-    if (!boot_flag("disk-test")) return;
+    if (!boot_option("disk-test", mode, sizeof mode)) return;
     for (unsigned i = 0; i < AT_A_TIME; i++)
         if (!make_trial(&trials[i])) return;
     for (; disk_describe(&disk); disk.index++)
         for (uint32_t i = 0; i < disk.partition_count; i++)
             if (disk.partition[i].swap) try_partition(disk.index, &disk.partition[i]);
-    for (unsigned i = 0; i < AT_A_TIME; i++)
-        frame_free_run(virt_to_hpa(trials[i].bytes) >> PAGE_SHIFT, CHUNK_FRAMES);
+    for_ever = strcmp(mode, "forever") == 0;
+    for (unsigned i = 0; i < AT_A_TIME; i++) {
+        const struct disk_request *r = &trials[i].request;
+        if (for_ever && r->done != NULL)
+            try_chunk(&trials[i], r->disk, DISK_WRITE, r->sector);
+        else
+            frame_free_run(virt_to_hpa(trials[i].bytes) >> PAGE_SHIFT, CHUNK_FRAMES);
+    }
 }
 #else
 void disk_test(void) {}

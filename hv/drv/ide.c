@@ -232,7 +232,7 @@ static void look(struct channel *c, uint64_t now_ns)
     const struct disk_request *r = c->first;
     attend(c);
     if (c->first != r && c->errors++ < LOGGED_ERRORS)
-        log_line("tithe: disk controller at 0x%x: an interrupt was lost", c->io);
+        log_line("tithe: disk controller at 0x%x: an interrupt came late, or not at all", c->io);
     if (c->state == CHANNEL_BUSY && c->first == r && now_ns >= c->end_ns)
         failed(c, DISK_TIMED_OUT, inb(c->control), inb(c->master + BM_STATUS));
 }

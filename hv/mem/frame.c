@@ -57,7 +57,7 @@ static void pool_lock(uint64_t count)
 
 static inline void hand_out(struct frame *f, enum frame_state state, uint16_t owner, gfn_t gfn)
 {
-    f->state = (uint8_t)state;
+    frame_set_state(f, state);
     f->owner = owner;
     f->gfn = gfn;
 }
@@ -150,7 +150,7 @@ static mfn_t find_run(uint64_t count, uint64_t align_frames)
     while (end >= count) {
         const mfn_t start = (end - count) - (end - count) % align_frames;
         mfn_t mfn = start + count;
-        while (mfn > start && frame_pool.table[mfn - 1].state == FRAME_FREE) mfn--;
+        while (mfn > start && frame_state(mfn - 1) == FRAME_FREE) mfn--;
         if (mfn == start) return start;
         end = mfn - 1;
     }
@@ -251,7 +251,8 @@ void frames_unpark(mfn_t *list)
 
 enum frame_state frame_state(mfn_t mfn)
 {
-    return mfn < frame_pool.limit ? (enum frame_state)frame_pool.table[mfn].state : FRAME_ABSENT;
+    if (mfn >= frame_pool.limit) return FRAME_ABSENT;
+    return (enum frame_state)__atomic_load_n(&frame_pool.table[mfn].state, __ATOMIC_RELAXED);
 }
 
 uint16_t frame_owner(mfn_t mfn)

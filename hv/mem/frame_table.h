@@ -79,6 +79,13 @@ static inline bool frames_spare(uint64_t count)
     return frame_pool.count[FRAME_FREE] >= kept && frame_pool.count[FRAME_FREE] - kept >= count;
 }
 
+/* Frames change state under the pool's lock, but for those of a map or just taken from a stock: there whoever searches
+ * for a run sees one thing that is not FREE become another. */
+static inline void frame_set_state(struct frame *f, enum frame_state state)
+{
+    __atomic_store_n(&f->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+
 /* Puts a frame at the head of the free list. With the pool's lock; the caller keeps count. */
 static inline void frame_list_push(mfn_t mfn)
 {
@@ -102,7 +109,7 @@ static inline void frame_park(mfn_t mfn, uint16_t owner, mfn_t *list)
     if (mfn >= frame_pool.limit) frame_wrong_state("park", mfn);
     struct frame *f = &frame_pool.table[mfn];
     if (f->state != FRAME_GUEST || f->owner != owner) frame_wrong_state("park", mfn);
-    f->state = FRAME_PARKED;
+    frame_set_state(f, FRAME_PARKED);
     f->next = (uint32_t)*list;
     *list = mfn;
 }

@@ -25,3 +25,13 @@ $(BUILD)/tests/fuzz/mem_walker: $(MEM_WALKER_SRCS)
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -Ihv -Ihv/include -Itests/unit -o $@ $^ -lcmocka
+
+# The flush protocol: a model of it, and threads that use it.
+UNIT_TESTS += mem_tlb_model
+mem_tlb_model_SRCS := tests/unit/mem_tlb_model.c
+mem_tlb_model_LIBS :=
+
+UNIT_TESTS += mem_threads
+mem_threads_SRCS := tests/unit/mem_threads.c hv/x86/lock.c $(MEM_TEST_SRCS)
+mem_threads_CFLAGS := -Itests/unit/mem_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG -fsanitize=thread
+mem_threads_LIBS := -fsanitize=thread -pthread

@@ -66,7 +66,7 @@ void svm_set_sys(struct vcpu *v, enum sysreg reg, uint64_t value)
     }
     *field(v, reg) = value;
     if (reg == SYS_CR0 || reg == SYS_EFER) update_lma(h->vmcb);
-    if (reg == SYS_CR0 || reg == SYS_CR3 || reg == SYS_CR4 || reg == SYS_EFER) v->tlb.seen = 0;
+    if (reg == SYS_CR0 || reg == SYS_CR3 || reg == SYS_CR4 || reg == SYS_EFER) tlb_forget(&v->tlb);
 }
 
 static struct vmcb_segment *segment(struct vmcb *c, enum seg seg)

@@ -73,7 +73,7 @@ void svm_make_current(struct vcpu *v)
     live_check(v);
     /* What VMLOAD takes from the host after each exit: FS, GS, TR, LDTR, SYSCALL and SYSENTER MSRs. */
     __asm__ volatile("vmsave %%rax" : : "a"(cpu->host_vmcb) : "memory");
-    if (!asid_usable(h)) v->tlb.seen = 0;
+    if (!asid_usable(h)) tlb_forget(&v->tlb);
     live_load_common(&h->live);
     h->host_vmcb = cpu->host_vmcb;
     this_cpu()->live_vcpu = v;
@@ -133,7 +133,7 @@ static void reset_common(struct vcpu *v)
     v->regs.rflags = RFLAGS_RESET;
     v->clear_shadow = false;
     v->window_wanted = false;
-    v->tlb.seen = 0;
+    tlb_forget(&v->tlb);
     h->event = 0;
     h->nmi_waiting = false;
     h->deliver = false;

@@ -19,7 +19,7 @@ uint64_t vmx_cr4_guest(void)
 
 void vmx_forget_translations(struct vcpu *v)
 {
-    v->tlb.seen = 0;
+    tlb_forget(&v->tlb);
 }
 
 /* ---- control registers: what the guest sees = its own bits of the real register + the shadow of the rest

@@ -28,8 +28,8 @@ _Static_assert(offsetof(struct smp_slot, stack_top) == SLOT_STACK, "for assemble
 _Static_assert(offsetof(struct smp_slot, cr3) == SLOT_CR3, "for assembler");
 _Static_assert(SLOT + sizeof(struct smp_slot) <= PAGE_BYTES, "one page");
 
-#define INIT_NS   10000000ull /* from INIT to the first start-up message, and from that to the second */
-#define SIPI_NS   200000ull
+#define INIT_NS   10000000ull   /* from INIT to the first start-up message */
+#define SIPI_NS   200000ull     /* and from that to the second */
 #define ANSWER_NS 3000000000ull /* far more than a CPU needs; an emulator's may be starved for a while */
 
 static const char no_answer[] = "it does not answer";

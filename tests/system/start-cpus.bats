@@ -70,6 +70,29 @@ left_out() {
     assert_line 'tithe: this machine has more than 64 CPUs: the rest is left out'
 }
 
+# A machine with three sockets; what the second one lacks, as QEMU's -device has it.
+unlike() {
+    local cpu=EPYC-x86_64-cpu,core-id=0,thread-id=0
+    CPUS=1,maxcpus=3,sockets=3,cores=1,threads=1 run solo amd-none self-test=smp \
+        -device "$cpu,socket-id=1,$1" -device "$cpu,socket-id=2"
+    assert_equal "$1: $status" "$1: 0"
+    assert_line --regexp "^tithe: CPU 1 \(APIC id 1\) does not start: $2; it is left out$"
+    assert_line 'tithe: 2 CPUs'
+    assert_line 'self-test: passed, 0 failures'
+}
+
+@test "a CPU with other features than the boot CPU's is left out" {
+    unlike avx2=off "its CPUID leaf 7 differs from the boot CPU's"
+    unlike xsave=off "its CPUID leaf 1 differs from the boot CPU's"
+    unlike svm=off 'its CPUID leaf 0x80000001 differs .*'
+    unlike vendor=GenuineIntel 'it is of another make .*'
+}
+
+@test "places for CPUs that are not there are none" {
+    starts amd-none 2,maxcpus=4 '' 2
+    refute_output --partial 'left out'
+}
+
 @test "memory types that firmware has set on the boot CPU alone are those of all" {
     starts amd-none 4 smp-test=mtrr:1 4
     starts vtx-bios 2 smp-test=mtrr:1 2

@@ -59,12 +59,17 @@ static void use(uint32_t cpu, uint32_t round)
 
 static void other_main(uint32_t cpu)
 {
+    bool off = true;
     for (;;) {
         uint32_t round = now_round;
-        if (round % 64 < 32)
-            __asm__ volatile("sti");
-        else
-            __asm__ volatile("cli");
+        if (round != 0 &&
+            off != (round % 64 >= 32)) { // only then: Bochs 2.7 looks for interrupts at each CLI
+            off = !off;
+            if (off)
+                __asm__ volatile("cli");
+            else
+                __asm__ volatile("sti");
+        }
         if (round != 0) use(cpu, round);
         other[cpu].round = round;
         if (round == 0) pause();

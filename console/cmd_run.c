@@ -232,7 +232,7 @@ const struct option_spec run_options_table[] = {
      "how it boots; none is QEMU's -kernel (default: what the hardware has first)"},
     {"memory", "SIZE", "of the machine (default: " MEMORY_DEFAULT ")"},
     {"cpus", "N|auto",
-     "of the machine, 1 to 16; 1 on Bochs with UEFI. auto: 2 where that can be had (default: 1)"},
+     "of the machine, 1 to 16; on Bochs 1 to 8, with UEFI 1. auto: 2 where that can be had (default: 1)"},
     {"cmdline", "TEXT", "command line of the core instead of the image's own"},
     {"iso", "FILE", "boot this image instead of build/images/tithe.iso"},
     {"disk", "FILE", "a raw disk image, to be the machine's first IDE disk; it is written to"},
@@ -257,9 +257,10 @@ static enum status number_option(const struct options *o, const char *name, uint
 
 static enum status parse_cpus(const char *text, const struct platform *p, unsigned *cpus, struct error *e)
 {
-    const unsigned most = platform_cpus_max(p);
+    const char *why_no_more;
+    const unsigned most = platform_cpus_max(p, &why_no_more);
     uint64_t value = CPUS_DEFAULT;
-    char thing[32];
+    char thing[32], mend[48];
     enum status s = STATUS_OK;
 
     if (text != NULL && strcmp(text, "auto") == 0)
@@ -269,10 +270,13 @@ static enum status parse_cpus(const char *text, const struct platform *p, unsign
     if (s != STATUS_OK) return s;
     if (value > most) {
         snprintf(thing, sizeof thing, "--cpus %" PRIu64, value);
-        return error_set(e, STATUS_USAGE, "bad-combination", thing,
-                         "use --firmware bios, or leave out --cpus",
-                         "--hw %s --firmware %s has one CPU: there OVMF describes no others", hw_name(p->hw),
-                         firmware_name(p->firmware));
+        if (most == 1)
+            snprintf(mend, sizeof mend, "leave it out, or use --firmware bios");
+        else
+            snprintf(mend, sizeof mend, "give 1 to %u", most);
+        return error_set(e, STATUS_USAGE, "bad-combination", thing, mend,
+                         "--hw %s --firmware %s can have %u: %s", hw_name(p->hw), firmware_name(p->firmware),
+                         most, why_no_more);
     }
     *cpus = (unsigned)value;
     return STATUS_OK;

@@ -160,8 +160,15 @@ enum status platform_choose(struct platform *p, char *why, size_t n, struct erro
                      choices[p->hw].emulator);
 }
 
-/* OVMF on Bochs offers no MADT, so nobody could find the others. */
-unsigned platform_cpus_max(const struct platform *p)
+unsigned platform_cpus_max(const struct platform *p, const char **why_no_more)
 {
-    return p->hw == HW_VTX && p->firmware == FIRMWARE_UEFI ? 1 : PLATFORM_CPUS_MAX;
+    *why_no_more = "it would be slow";
+    if (p->hw != HW_VTX) return PLATFORM_CPUS_MAX;
+    if (p->firmware == FIRMWARE_UEFI) {
+        *why_no_more = "there OVMF describes no others (it gives no MADT)";
+        return 1;
+    }
+    /* At three for each CPU: 15 are too many with one device more. */
+    *why_no_more = "Bochs has no timers for more";
+    return 8;
 }

@@ -38,11 +38,11 @@ enum status platform_parse_firmware(const char *text, enum firmware *firmware, s
  */
 enum status platform_choose(struct platform *p, char *why, size_t n, struct error *e);
 
-/* More CPUs would be slow: they are all emulated by a few of this host's. Bochs' BIOS describes no more, either. */
+/* More CPUs would be slow: they are all emulated by a few of this host's. */
 #define PLATFORM_CPUS_MAX 16u
 
-/* How many CPUs a chosen platform can be given. */
-unsigned platform_cpus_max(const struct platform *p);
+/* How many CPUs a chosen platform can be given; `why_no_more` says what stands against more than that. */
+unsigned platform_cpus_max(const struct platform *p, const char **why_no_more);
 
 const char *hw_name(enum hw hw);
 const char *firmware_name(enum firmware firmware);

@@ -228,14 +228,18 @@ gone() {
     done
 }
 
-@test "CPUs: Bochs with UEFI has one, and says so; auto takes it" {
+@test "CPUs: Bochs has at most eight, with UEFI one, and says so; auto takes what there is" {
     run tithe run --hw vtx --firmware uefi --cpus 2
     assert_failure 2
-    assert_output --partial -- '--cpus 2: --hw vtx --firmware uefi has one CPU'
+    assert_output --partial -- '--cpus 2: --hw vtx --firmware uefi can have 1: '
     assert_output --partial -- '--firmware bios'
+    run tithe run --hw vtx --firmware bios --cpus 9
+    assert_failure 2
+    assert_output --partial -- '--cpus 9: --hw vtx --firmware bios can have 8: '
+    assert_output --partial 'ive 1 to 8'
     rm "$TITHE_TOP/build/images/tithe.iso"
-    for asked in 1 auto; do
-        run tithe run --hw vtx --firmware uefi --cpus $asked
+    for asked in 'uefi --cpus 1' 'uefi --cpus auto' 'bios --cpus 8'; do
+        run tithe run --hw vtx --firmware $asked
         assert_failure 4 # that it misses the image means that it was content with the CPUs
     done
 }

@@ -33,8 +33,7 @@
 
 struct run_queue {
     struct lock lock;
-    struct sched_entity *head;          /* by ascending vtime */
-    const struct sched_entity *running; /* on this CPU, the later of two between sched_next and sched_put */
+    struct sched_entity *head; /* by ascending vtime */
     uint64_t best; /* vtime of the first that is not pinned, NOBODY: none. Written under the lock */
     bool alone;    /* sched_waiting found nobody. Its CPU's own */
 } __attribute__((aligned(64)));
@@ -47,7 +46,7 @@ static struct run_queue queues[CPUS_MAX] = {
 
 /* CPUs, a bit each, that want to be told when somebody comes to wait: because they halt, and because they run somebody without a
  * slice. They set their bit and then look at the queues; who queues somebody does that and then looks at the bits. With
- * all four accesses in one total order (sequentially consistent), one of the two sees the other. Who clears a bit kicks that CPU. */
+ * all four accesses in one total order (sequentially consistent), one of the two sees the other. Who clears another's bit kicks it. */
 static uint64_t idle_cpus, alone_cpus;
 
 /* The clock: who waits is ahead of it, and nobody keeps a claim from before it.
@@ -164,36 +163,37 @@ static uint32_t last_of(uint64_t cpus)
     return cpus == 0 ? CPUS_MAX : 63 - (uint32_t)__builtin_clzll(cpus);
 }
 
-/* Somebody has come to wait in a queue while its CPU runs another: one that halts takes him, or else all share the CPUs from now on.
- * A pinned one concerns his own CPU alone. */
-static void tell(uint32_t cpu, bool pinned)
+/* Somebody waits whom any CPU could run: one that halts takes him, or else all that run somebody share from now on. */
+static void tell(void)
 {
     uint32_t to;
-    while (!pinned && (to = last_of(__atomic_load_n(&idle_cpus, __ATOMIC_SEQ_CST))) != CPUS_MAX) {
+    while ((to = last_of(__atomic_load_n(&idle_cpus, __ATOMIC_SEQ_CST))) != CPUS_MAX) {
         if (claim(&idle_cpus, to)) {
             kick(to);
             return;
         }
     }
-    uint64_t alone = __atomic_load_n(&alone_cpus, __ATOMIC_SEQ_CST) & (pinned ? 1ull << cpu : UINT64_MAX);
-    while ((to = last_of(alone)) != CPUS_MAX) {
-        alone &= ~(1ull << to);
+    while ((to = last_of(__atomic_load_n(&alone_cpus, __ATOMIC_SEQ_CST))) != CPUS_MAX) {
         if (claim(&alone_cpus, to)) {
             kick(to);
         }
     }
 }
 
-/* Somebody waits whom this CPU could run. */
-static bool anybody_waits(uint32_t me)
+enum waiting { NONE_WAITS, PINNED_WAITS, ANY_WAITS };
+
+/* Whether somebody waits whom this CPU could run, and whether others could, too. */
+static enum waiting who_waits(uint32_t me)
 {
-    lock_acquire(&queues[me].lock);
-    bool found = queues[me].head != NULL;
-    lock_release(&queues[me].lock);
-    for (uint32_t cpu = 0; !found && cpu < percpu_count(); cpu++) {
-        found = __atomic_load_n(&queues[cpu].best, __ATOMIC_SEQ_CST) != NOBODY;
+    for (uint32_t cpu = 0; cpu < percpu_count(); cpu++) {
+        if (__atomic_load_n(&queues[cpu].best, __ATOMIC_SEQ_CST) != NOBODY) {
+            return ANY_WAITS;
+        }
     }
-    return found;
+    lock_acquire(&queues[me].lock);
+    const bool found = queues[me].head != NULL;
+    lock_release(&queues[me].lock);
+    return found ? PINNED_WAITS : NONE_WAITS;
 }
 
 /* ---- the life of an entity ---- */
@@ -225,10 +225,10 @@ void sched_wake(struct sched_entity *e)
     const bool pinned = e->pinned;
     const bool preempts = less(percpu_of(cpu)->running_vtime, e->vtime) > PREEMPT_LAG;
     lock_release(&q->lock);
-    if (claim(&idle_cpus, cpu) || preempts) {
+    if (claim(&idle_cpus, cpu) || preempts || claim(&alone_cpus, cpu)) {
         kick(cpu);
-    } else {
-        tell(cpu, pinned);
+    } else if (!pinned) {
+        tell();
     }
 }
 
@@ -307,7 +307,6 @@ struct sched_entity *sched_next(struct sched_entity *current)
             break;
         }
     }
-    q->running = e;
     cpu->running_vtime = NOBODY;
     if (e != NULL) {
         if (e->queued) {
@@ -325,25 +324,15 @@ struct sched_entity *sched_next(struct sched_entity *current)
 
 void sched_put(struct sched_entity *e, bool runnable)
 {
-    struct percpu *cpu = this_cpu();
-    struct run_queue *q = &queues[cpu->index];
+    struct run_queue *q = &queues[this_cpu()->index];
     lock_acquire(&q->lock);
-    ASSERT(e->on_cpu && e->cpu == cpu->index);
-    const bool queue = runnable || e->woken, pinned = e->pinned;
-    if (q->running == e) {
-        q->running = NULL;
-        cpu->running_vtime = NOBODY;
-    }
-    const bool waits = queue && q->running != NULL;
+    ASSERT(e->on_cpu && e->cpu == this_cpu()->index);
     e->on_cpu = false;
-    e->woken = false;
-    if (queue) {
+    if (runnable || e->woken) {
         insert(q, e);
     }
+    e->woken = false;
     lock_release(&q->lock); /* from here on e may be gone: sched_sync */
-    if (waits) {
-        tell(cpu->index, pinned);
-    }
 }
 
 void sched_sync(struct sched_entity *e)
@@ -373,11 +362,15 @@ bool sched_waiting(void)
     if (!has(&alone_cpus, me)) {
         add(&alone_cpus, me);
     }
-    queues[me].alone = !anybody_waits(me);
-    if (!queues[me].alone) {
+    const enum waiting who = who_waits(me);
+    queues[me].alone = who == NONE_WAITS;
+    if (who != NONE_WAITS) {
         (void)claim(&alone_cpus, me);
     }
-    return !queues[me].alone;
+    if (who == ANY_WAITS) {
+        tell(); /* if one takes somebody else than he was told about, or this CPU has put one back to run another */
+    }
+    return who != NONE_WAITS;
 }
 
 void sched_charge(struct sched_entity *e, uint64_t ns)
@@ -428,7 +421,7 @@ bool sched_idle_begin(void)
 {
     const uint32_t me = this_cpu()->index;
     add(&idle_cpus, me);
-    if (anybody_waits(me)) {
+    if (who_waits(me) != NONE_WAITS) {
         sched_idle_end();
         return false;
     }

@@ -39,14 +39,13 @@ void sched_wake(struct sched_entity *e);
  * the answer. NULL: nobody is runnable anywhere that this CPU could take. */
 struct sched_entity *sched_next(struct sched_entity *current);
 /* e's turns on this CPU are over and nothing of it is left in the CPU: it joins the queue again if `runnable` or woken meanwhile (a
- * wake that its last turn has dealt with brings one more turn: look whether it can run). Unless it blocked, sched_next comes first: who makes
- * way for another may be taken by an idle CPU at once. With false, e may be gone on return. */
+ * wake that its last turn has dealt with brings one more turn: look whether it can run). With false, e may be gone on return. */
 void sched_put(struct sched_entity *e, bool runnable);
 /* Takes it out of any queue and waits till it is on no CPU (kicking that CPU). The caller has made sure that nobody wakes it from now on.
  * Boot CPU only, no lock held; not for an entity that is on this CPU. */
 void sched_sync(struct sched_entity *e);
-/* Somebody waits whom this CPU could run: a slice is worth ending. False: the coming turn of whom sched_next has just returned may last,
- * for this CPU is kicked as soon as somebody comes to wait. */
+/* Before each turn, after sched_next and sched_put: somebody waits whom this CPU could run, so that a slice is worth ending. Sees to
+ * it that other CPUs help. False: the turn may last, for this CPU is kicked as soon as somebody comes to wait. */
 bool sched_waiting(void);
 /* Charges ns of CPU time to an entity that is on this CPU, or (work done for it between turns) to any. */
 void sched_charge(struct sched_entity *e, uint64_t ns);

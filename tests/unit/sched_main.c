@@ -21,6 +21,8 @@ int main(void)
         const struct CMUnitTest *tests;
         size_t count;
     } parts[] = {{fair_tests, fair_test_count},
+                 {model_tests, model_test_count},
+                 {timer_tests, timer_test_count},
                  {rule_tests, rule_test_count}}; /* the last of them takes virtual time to its end */
 
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {

@@ -92,7 +92,7 @@ void frames_add(mfn_t start, uint64_t count, enum frame_state state)
         if (state == FRAME_FREE)
             frame_list_push(mfn);
         else
-            frame_pool.table[mfn].state = FRAME_CORE;
+            frame_set_state(&frame_pool.table[mfn], FRAME_CORE);
     }
     frame_pool.count[state] += count;
     frame_pool.total += count;
@@ -142,11 +142,10 @@ mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn)
     return mfn;
 }
 
-/* The highest aligned run of free frames; MFN_NONE without one. */
-static mfn_t find_run(uint64_t count, uint64_t align_frames)
+/* The highest aligned run of free frames below `end`; MFN_NONE without one. Takes no lock, for it may look at every frame
+ * there is: what it finds may be gone already. */
+static mfn_t find_run(mfn_t end, uint64_t count, uint64_t align_frames)
 {
-    mfn_t end = frame_pool.limit; /* the run is below it */
-
     while (end >= count) {
         const mfn_t start = (end - count) - (end - count) % align_frames;
         mfn_t mfn = start + count;
@@ -157,24 +156,40 @@ static mfn_t find_run(uint64_t count, uint64_t align_frames)
     return MFN_NONE;
 }
 
+/* Whether the core may have `count` frames. Takes the pool's lock. */
+static bool lock_for_core(uint64_t count)
+{
+    pool_lock(count);
+    return frame_pool.count[FRAME_FREE] - frame_pool.promised >= count;
+}
+
+static bool take_run(mfn_t start, uint64_t count)
+{
+    bool ok = lock_for_core(count);
+
+    for (uint64_t i = 0; ok && i < count; i++) ok = frame_pool.table[start + i].state == FRAME_FREE;
+    for (uint64_t i = 0; ok && i < count; i++) list_take(start + i, FRAME_CORE, FRAME_OWNER_CORE, 0);
+    lock_release(&frame_pool.lock);
+    return ok;
+}
+
 mfn_t frame_alloc_run(uint64_t count, uint64_t align_frames)
 {
-    mfn_t start = MFN_NONE;
-
     if (!count || !align_frames) panic("a run of %lu frames aligned to %lu", count, align_frames);
-    pool_lock(count);
-    if (frame_pool.count[FRAME_FREE] - frame_pool.promised >= count) start = find_run(count, align_frames);
-    if (start == MFN_NONE) {
+    for (unsigned pass = 0; pass < 2; pass++) {
+        const bool enough = lock_for_core(count);
         /* Stocked frames may have been in the way. */
-        frames_gather();
-        if (frame_pool.count[FRAME_FREE] - frame_pool.promised >= count)
-            start = find_run(count, align_frames);
+        if (enough && pass == 1) frames_gather();
+        lock_release(&frame_pool.lock);
+        if (!enough) break;
+        mfn_t start = frame_pool.limit + 1 - count;
+        while ((start = find_run(start + count - 1, count, align_frames)) != MFN_NONE) {
+            if (!take_run(start, count)) continue;
+            for (uint64_t i = 0; i < count; i++) page_zero(mfn_to_virt(start + i));
+            return start;
+        }
     }
-    for (uint64_t i = 0; start != MFN_NONE && i < count; i++)
-        list_take(start + i, FRAME_CORE, FRAME_OWNER_CORE, 0);
-    lock_release(&frame_pool.lock);
-    for (uint64_t i = 0; start != MFN_NONE && i < count; i++) page_zero(mfn_to_virt(start + i));
-    return start;
+    return MFN_NONE;
 }
 
 void frame_free_run(mfn_t mfn, uint64_t count)

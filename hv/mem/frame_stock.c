@@ -16,7 +16,7 @@ uint32_t frame_stock_fill(struct frame_stock *s)
         for (uint32_t i = FRAME_HANDFUL; i-- > 0;) {
             struct frame *f = &frame_pool.table[mfn];
             if (f->state != FRAME_FREE) frame_wrong_state("stock", mfn);
-            f->state = FRAME_STOCKED;
+            frame_set_state(f, FRAME_STOCKED);
             s->mfn[i] = mfn;
             mfn = f->next;
         }

@@ -79,8 +79,7 @@ static inline bool frames_spare(uint64_t count)
     return frame_pool.count[FRAME_FREE] >= kept && frame_pool.count[FRAME_FREE] - kept >= count;
 }
 
-/* Frames change state under the pool's lock, but for those of a map or just taken from a stock: there whoever searches
- * for a run sees one thing that is not FREE become another. */
+/* States are changed under the pool's lock, or by whom the frame belongs to, and read by searches at any time. */
 static inline void frame_set_state(struct frame *f, enum frame_state state)
 {
     __atomic_store_n(&f->state, (uint8_t)state, __ATOMIC_RELAXED);
@@ -91,7 +90,11 @@ static inline void frame_list_push(mfn_t mfn)
 {
     struct frame *f = &frame_pool.table[mfn];
 
-    *f = (struct frame){.state = FRAME_FREE, .next = frame_pool.free_head, .prev = FRAME_NO_LINK};
+    frame_set_state(f, FRAME_FREE);
+    f->marked = 0;
+    f->owner = FRAME_OWNER_CORE;
+    f->next = frame_pool.free_head;
+    f->prev = FRAME_NO_LINK;
     if (f->next != FRAME_NO_LINK) frame_pool.table[f->next].prev = (uint32_t)mfn;
     frame_pool.free_head = (uint32_t)mfn;
 }

@@ -47,6 +47,8 @@ MUST_CHECK bool p2m_create(struct p2m *p2m, const struct pt_format *format, uint
                            const struct p2m_range *ranges, size_t range_count);
 /* Table frames that p2m_create would reserve for these ranges (for admission). */
 uint64_t p2m_table_pages(const struct p2m_range *ranges, size_t range_count);
+/* These two hold the map's lock for as long as it takes (about a millisecond per 100 MiB present): no vCPU of the VM runs and
+ * no device of it works, so nobody waits for it. The pool's lock, which others do want, is let go every few hundred frames. */
 /* Frees every guest frame and table. No vCPU of the VM may run any more. */
 void p2m_destroy(struct p2m *p2m);
 /* Frees every guest frame and makes all RAM UNTOUCHED again, balloon entries too: the guest was reset. */
@@ -88,7 +90,8 @@ bool p2m_unballoon(struct p2m *p2m, gfn_t gfn);
  * changed; holes, and pages that were so already, are left alone. */
 size_t p2m_balloon_pages(struct p2m *p2m, const uint32_t *gfns, size_t count, struct flush_batch *batch);
 size_t p2m_unballoon_pages(struct p2m *p2m, const uint32_t *gfns, size_t count);
-/* All BALLOONED entries become UNTOUCHED (the driver was reset: the balloon pops). Returns how many. */
+/* All BALLOONED entries become UNTOUCHED (the driver was reset: the balloon pops), 1 GiB at a time: a page that another vCPU
+ * gives meanwhile may be among them or not. Returns how many. */
 uint64_t p2m_pop_all(struct p2m *p2m);
 /* Calls visit for every RAM gfn from `from` below `to`. */
 void p2m_walk(struct p2m *p2m, gfn_t from, gfn_t to,

@@ -14,13 +14,25 @@ static void pop_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
     p2m->ballooned_pages -= pt_span(level);
 }
 
+/* Under one hold of the lock, 1 GiB: other vCPUs' first touches wait for it. */
+#define PIECE pt_span(3)
+
 uint64_t p2m_pop_all(struct p2m *p2m)
 {
-    lock_acquire(&p2m->lock);
-    const uint64_t were = p2m->ballooned_pages;
-    if (were) pt_visit(p2m->format, p2m->root, 0, p2m->limit, &(struct pt_visitor){.entry = pop_entry}, p2m);
-    const uint64_t popped = were - p2m->ballooned_pages;
-    lock_release(&p2m->lock);
+    const gfn_t limit = p2m->limit;
+    uint64_t popped = 0;
+
+    for (gfn_t from = 0; from < limit; from += PIECE) {
+        lock_acquire(&p2m->lock);
+        const uint64_t were = p2m->ballooned_pages;
+        if (were) {
+            pt_visit(p2m->format, p2m->root, from, from + PIECE < limit ? from + PIECE : limit,
+                     &(struct pt_visitor){.entry = pop_entry}, p2m);
+        }
+        popped += were - p2m->ballooned_pages;
+        lock_release(&p2m->lock);
+        if (!were) break;
+    }
     return popped;
 }
 

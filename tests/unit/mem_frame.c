@@ -305,6 +305,18 @@ static void a_stock_does_not_outlive_a_new_reserve(void **state)
     assert_true(frame_alloc(FRAME_GUEST, 1, 0) == MFN_NONE);
 }
 
+static void no_stock_is_filled_while_they_are_gathered(void **state)
+{
+    (void)state;
+    stocked_machine(200);
+    frame_pool.gathering = 1; /* another CPU is about it */
+    assert_true(frame_alloc(FRAME_GUEST, 2, 0) != MFN_NONE);
+    assert_int_equal(frame_stocks[0].count, 0);
+    frame_pool.gathering = 0;
+    assert_true(frame_alloc(FRAME_GUEST, 2, 0) != MFN_NONE);
+    assert_int_equal(frame_stocks[0].count, FRAME_HANDFUL - 1);
+}
+
 static void corrupt_stocks_panic(void **state)
 {
     (void)state;
@@ -348,6 +360,7 @@ const struct CMUnitTest frame_tests[] = {
     cmocka_unit_test(stocks_are_filled_by_the_handful),
     cmocka_unit_test(what_others_have_in_stock_is_found),
     cmocka_unit_test(a_stock_does_not_outlive_a_new_reserve),
+    cmocka_unit_test(no_stock_is_filled_while_they_are_gathered),
     cmocka_unit_test(corrupt_stocks_panic),
     cmocka_unit_test(long_lists_are_freed_whole),
 };

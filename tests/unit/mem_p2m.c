@@ -323,6 +323,24 @@ static void ballooning_untouched_pages_needs_no_flush_and_no_free_frame(void **s
     }
 }
 
+static void a_balloon_across_gibibytes_pops_whole(void **state)
+{
+    const struct p2m_range ranges[] = {{0x3ff00, 0x200}, {0x7fff0, 0x20}, {0xc0000, 1}};
+    struct p2m p2m;
+
+    (void)state;
+    machine(100);
+    assert_true(p2m_create(&p2m, &pt_format_npt, 5, ranges, ARRAY_LEN(ranges)));
+    FLUSH_BATCH(batch, &p2m);
+    for (size_t r = 0; r < ARRAY_LEN(ranges); r++) {
+        for (gfn_t i = 0; i < ranges[r].count; i++)
+            assert_int_equal(p2m_balloon(&p2m, ranges[r].start + i, &batch), P2M_GIVE_OK);
+    }
+    assert_int_equal(p2m_pop_all(&p2m), 0x221);
+    assert_int_equal(p2m.ballooned_pages, 0);
+    assert_ledger(&(struct p2m *){&p2m}, 1);
+}
+
 static void messages_are_taken_whole(void **state)
 {
     /* Hostile and repeated ones among them; neighbours, far ones, tables in between. */
@@ -513,6 +531,7 @@ const struct CMUnitTest p2m_tests[] = {
     cmocka_unit_test(cmpxchg_replaces_only_what_it_knows),
     cmocka_unit_test(ballooning_parks_flushes_and_frees_in_this_order),
     cmocka_unit_test(ballooning_untouched_pages_needs_no_flush_and_no_free_frame),
+    cmocka_unit_test(a_balloon_across_gibibytes_pops_whole),
     cmocka_unit_test(messages_are_taken_whole),
     cmocka_unit_test(an_open_obligation_panics),
     cmocka_unit_test(reset_forgets_everything),

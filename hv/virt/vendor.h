@@ -7,6 +7,9 @@
  * re-injection after a fault during delivery, #UD for virtualisation instructions, INVD/WBINVD, XSETBV,
  * task switches) is finished inside `run`, which then reports EXIT_NONE; everything with a meaning on both is
  * normalised into v->exit and handled by vm/.
+ *
+ * What takes a vCPU is called by the CPU that runs it, or by any while none does; that CPU may then hold some
+ * of its registers, till `park`.
  */
 #ifndef TITHE_VIRT_VENDOR_H
 #define TITHE_VIRT_VENDOR_H
@@ -46,8 +49,6 @@ struct vendor {
      * ring 3 is entered, and before that vCPU runs on another CPU. Cheap when there is nothing to let go of;
      * run undoes it by itself. */
     void (*park)(void);
-
-    /* All that follows, for a vCPU that runs: only on its own CPU. */
 
     /* Event injection; at most one event at a time. can_inject: IF set, no blocking, and no event is waiting
      * already. External interrupts only when can_inject; exceptions at any time between runs (after an

@@ -60,7 +60,7 @@ void run_poke(uint32_t cpu)
     if (cpu == cpu_index()) {
         this_cpu()->resched = true;
     } else {
-        smp_kick(cpu);
+        smp_kick_later(cpu);
     }
 }
 
@@ -134,6 +134,12 @@ static void vcpu_turn(struct vcpu *v)
         exit_handle(v);
         if (v->lapic.timer_deadline_ns != v->timer.deadline_ns) {
             vcpu_set_timer(v);
+        }
+        if (cpu->timers_ns < cpu->timer_deadline_ns) {
+            time_arm(cpu->timers_ns);
+        }
+        if (cpu->kicks != 0) {
+            smp_send_kicks();
         }
     } while (v->state == VCPU_RUNNABLE && vm->pending == 0 && !cpu->resched && --exits_left > 0);
     if (exits_left == 0) {
@@ -299,6 +305,7 @@ _Noreturn void run_forever(void)
         next = earlier(next, timers_run(time_now_ns()));
         look_after_waiters();
         current = choose(current);
+        smp_send_kicks();
         if (current == NULL) {
             idle(next);
         } else if (runnable(current)) {

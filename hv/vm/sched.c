@@ -138,7 +138,7 @@ static struct run_queue *lock_queue_of(const struct sched_entity *e)
 static void kick(uint32_t cpu)
 {
     __atomic_store_n(&percpu_of(cpu)->resched, true, __ATOMIC_RELEASE);
-    smp_kick(cpu);
+    smp_kick_later(cpu);
 }
 
 static bool has(const uint64_t *cpus, uint32_t cpu)
@@ -350,6 +350,7 @@ void sched_sync(struct sched_entity *e)
             return;
         }
         kick(cpu);
+        smp_send_kicks();
         for (unsigned i = 0; i < PAUSES; i++) {
             cpu_pause();
         }

@@ -32,7 +32,7 @@ struct sched_entity {
 /* Starts where those are who wait now: at the clock. The steward is pinned to `cpu`; others only start there. weight > 0. */
 void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, bool steward);
 /* Runnable (again): joins a queue, its CPU's or that of an idle one, with at most a small credit for the time it slept,
- * and makes that CPU look up (smp_kick) if it is idle or runs somebody less deserving. On a CPU just now: sched_put will queue it.
+ * and makes that CPU look up (smp_kick_later) if it is idle or runs somebody less deserving. On a CPU just now: sched_put will queue it.
  * No effect when queued already. */
 void sched_wake(struct sched_entity *e);
 /* The next to run on this CPU, taken out of its queue and on_cpu from now on; `current` (NULL: none, or blocked) competes and may be

@@ -132,8 +132,8 @@ void timer_set(struct timer *timer, uint64_t deadline_ns)
         insert(h, timer, deadline_ns > h->now_ns ? deadline_ns : h->now_ns + 1);
     }
     lock_release(&h->lock);
-    if (deadline_ns < cpu->timer_deadline_ns) {
-        time_arm(deadline_ns);
+    if (deadline_ns < cpu->timers_ns) {
+        cpu->timers_ns = deadline_ns;
     }
 }
 
@@ -172,6 +172,7 @@ uint64_t timers_run(uint64_t now_ns)
         const uint64_t next_ns = t == NULL ? NO_DEADLINE : t->deadline_ns;
         if (next_ns > now_ns || t == NULL) {
             lock_release(&h->lock);
+            this_cpu()->timers_ns = NO_DEADLINE;
             return next_ns;
         }
         take_out(h, t);

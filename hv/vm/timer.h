@@ -19,8 +19,8 @@ struct timer {
  * unset on another CPU: it looks, under the lock of what it belongs to, whether its time has really come. */
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer, uint64_t now_ns));
 /* Fires at deadline_ns on this CPU; replaces what was set, on whatever CPU. NO_DEADLINE unsets it. For one timer the caller
- * serialises calls of this (for what belongs to a VM: the VM's device lock). The CPU's hardware timer is armed if this
- * comes first. LOCK_TIMERS. */
+ * serialises calls of this (for what belongs to a VM: the VM's device lock). If this comes first, percpu.timers_ns says
+ * so: the CPU arms its hardware timer when it holds no lock. LOCK_TIMERS. */
 void timer_set(struct timer *timer, uint64_t deadline_ns);
 /* Unsets it and waits till no CPU is inside its `fire`: then what it is in may be freed. Nobody but `fire` may set it from now on.
  * No lock may be held; not from a `fire`. */

@@ -50,7 +50,7 @@ static void request(struct vcpu *v, uint32_t what)
             wake(v);
         }
     } else if ((before & what) == 0 && __atomic_load_n(&v->sched.on_cpu, __ATOMIC_RELAXED)) {
-        smp_kick(v->sched.cpu);
+        smp_kick_later(v->sched.cpu);
     }
 }
 

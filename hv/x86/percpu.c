@@ -45,6 +45,7 @@ void percpu_init(struct percpu *cpu, uint32_t index, const char *stacks)
     cpu->stacks = stacks;
     cpu->stack_top = (uint64_t)(uintptr_t)stacks + PAGE_BYTES + STACK_BYTES;
     cpu->timer_deadline_ns = UINT64_MAX;
+    cpu->timers_ns = UINT64_MAX;
     cpu->core_cr3 = read_cr3();
 
     for (unsigned i = 0; i < IST_STACKS; i++)

@@ -17,6 +17,10 @@ void smp_start(const char *(*ap_main)(void), void (*forever)(void));
 /* CPU `index` leaves the guest, the halt or ring 3 that it is in, as soon as it can, and looks around in its loop. No effect on
  * this CPU. Says nothing about why: whoever kicks has written that down before (with at least release order). */
 void smp_kick(uint32_t index);
+/* The same for whoever holds a lock, which the kicked CPU may want at once: the kick goes out with smp_send_kicks, which this CPU's loop
+ * calls before it enters anybody, idles or waits for others. */
+void smp_kick_later(uint32_t index);
+void smp_send_kicks(void);
 
 /* All other CPUs stop for good, wherever they are: for panic and for leaving the machine. If another CPU does the same at
  * this moment, one of them returns and the other stops. The serial line's lock is taken and kept, so that the line is

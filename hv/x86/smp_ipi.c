@@ -36,6 +36,19 @@ void smp_kick(uint32_t index)
     if (cpu != NULL && cpu != this_cpu()) apic_send(cpu->apic_id, IRQ_VECTOR_KICK);
 }
 
+void smp_kick_later(uint32_t index)
+{
+    this_cpu()->kicks |= 1ull << index;
+}
+
+void smp_send_kicks(void)
+{
+    uint64_t kicks = this_cpu()->kicks;
+
+    this_cpu()->kicks = 0;
+    for (; kicks != 0; kicks &= kicks - 1) smp_kick((uint32_t)__builtin_ctzll(kicks));
+}
+
 _Noreturn static void stop_here(void)
 {
     __atomic_fetch_add(&stopped, 1, __ATOMIC_RELEASE);

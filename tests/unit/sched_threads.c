@@ -115,6 +115,7 @@ static void set_resched(bool value)
 static bool interrupted(void)
 {
     struct percpu *cpu = this_cpu();
+    if (cpu->timers_ns < cpu->timer_deadline_ns) time_arm(cpu->timers_ns);
     if (__atomic_load_n(&pending[cpu->index], __ATOMIC_SEQ_CST)) {
         sem_wait(&wires[cpu->index]);
         __atomic_store_n(&pending[cpu->index], false, __ATOMIC_SEQ_CST);

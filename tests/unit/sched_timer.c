@@ -62,11 +62,11 @@ static void start(void)
 
 static void set(size_t i, uint64_t deadline_ns)
 {
-    const uint64_t armed = this_cpu()->timer_deadline_ns;
+    const uint64_t first = this_cpu()->timers_ns;
     timer_set(&timers[i], deadline_ns);
     expected_ns[i] = timers[i].deadline_ns;
     expected_cpu[i] = cpu_index();
-    assert_int_equal(this_cpu()->timer_deadline_ns, deadline_ns < armed ? deadline_ns : armed);
+    assert_int_equal(this_cpu()->timers_ns, deadline_ns < first ? deadline_ns : first);
     assert_true(expected_ns[i] == deadline_ns || (deadline_ns <= now_ns && expected_ns[i] <= now_ns + 1));
 }
 
@@ -82,6 +82,7 @@ static void run(uint32_t cpu)
         next = expected_ns[i] < next ? expected_ns[i] : next;
     }
     assert_int_equal(got, next);
+    assert_int_equal(this_cpu()->timers_ns, NO_DEADLINE);
 }
 
 static void each_in_its_time(void **state)
@@ -99,7 +100,6 @@ static void each_in_its_time(void **state)
             expected_ns[i] = NO_DEADLINE;
             break;
         case 3:
-            if (random_next(&seed) % 4 == 0) this_cpu()->timer_deadline_ns = NO_DEADLINE;
             now_ns += random_next(&seed) % 300;
             run((uint32_t)(random_next(&seed) % CPUS));
             break;

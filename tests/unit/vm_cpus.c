@@ -16,7 +16,7 @@ static _Thread_local uint32_t me;
 void cpus_reset(uint32_t count)
 {
     for (uint32_t i = 0; i < CPUS_MAX; i++) {
-        cpus[i] = (struct percpu){.index = i, .timer_deadline_ns = NO_DEADLINE};
+        cpus[i] = (struct percpu){.index = i, .timer_deadline_ns = NO_DEADLINE, .timers_ns = NO_DEADLINE};
         kicks[i] = 0;
     }
     cpu_count = count;
@@ -73,3 +73,11 @@ void smp_kick(uint32_t index)
         cpus_on_kick(index);
     }
 }
+
+/* At once, for these CPUs have no loop. */
+void smp_kick_later(uint32_t index)
+{
+    smp_kick(index);
+}
+
+void smp_send_kicks(void) {}

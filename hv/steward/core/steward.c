@@ -20,6 +20,7 @@
 #include "x86/fpu.h"
 #include "x86/msr.h"
 #include "x86/percpu.h"
+#include "x86/smp.h"
 #include "x86/time.h"
 
 static struct process process;
@@ -223,7 +224,10 @@ void steward_turn(void)
     fpu_switch(NULL, &process.fpu);
     do {
         switch (user_enter(&process.user, process.space.root)) {
-        case USER_SYSCALL: process_syscall(&process); break;
+        case USER_SYSCALL:
+            process_syscall(&process);
+            smp_send_kicks();
+            break;
         case USER_INTERRUPT:
             this_cpu()->resched = true;
             hold_to_budget(entered_ns);

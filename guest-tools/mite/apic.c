@@ -108,5 +108,7 @@ void apic_timer_wake_at(uint64_t deadline, enum timer_mode mode)
     // In microseconds, because the product of both frequencies and a wait would not fit.
     uint64_t count = divide(clock_ticks_to_us(wait) * clock_apic_khz(), 1000);
     if (count == 0) count = 1;
+    // A slow machine would do nothing but take the interrupts of a shorter period.
+    if (mode == TIMER_PERIODIC && count < clock_apic_khz() / 4) count = clock_apic_khz() / 4;
     start(mode == TIMER_PERIODIC ? LVT_PERIODIC : 0, count > UINT32_MAX ? UINT32_MAX : (uint32_t)count);
 }

@@ -99,7 +99,7 @@ void frames_add(mfn_t start, uint64_t count, enum frame_state state)
     lock_release(&frame_pool.lock);
 }
 
-static mfn_t pool_alloc(enum frame_state state, uint16_t owner, gfn_t gfn)
+static __attribute__((noinline)) mfn_t pool_alloc(enum frame_state state, uint16_t owner, gfn_t gfn)
 {
     if (state != FRAME_CORE && state != FRAME_TABLE && state != FRAME_GUEST) {
         panic("frames are allocated as core, table or guest, not as %d", (int)state);

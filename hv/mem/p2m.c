@@ -20,11 +20,13 @@ bool p2m_is_ram(struct p2m *p2m, gfn_t gfn)
     return ram;
 }
 
-/* With the lock held, for an entry that is not present. */
-static enum p2m_touch populate(struct p2m *p2m, gfn_t gfn, uint64_t *slot, unsigned level, mfn_t *mfn)
-{
-    const enum p2m_type was = p2m_entry_type(p2m->format, *slot);
+/* A first touch is what guests do most of all that comes here: one function, without calls that could be spared. */
+#define INLINE static inline __attribute__((always_inline))
 
+/* With the lock held, for an entry that is not present. */
+INLINE enum p2m_touch populate(struct p2m *p2m, gfn_t gfn, uint64_t *slot, unsigned level, enum p2m_type was,
+                               mfn_t *mfn)
+{
     if (was == P2M_HOLE) return P2M_TOUCH_HOLE;
     *mfn = frame_alloc(FRAME_GUEST, p2m->owner, gfn);
     if (*mfn == MFN_NONE) return P2M_TOUCH_NO_MEMORY;
@@ -41,15 +43,16 @@ static enum p2m_touch populate(struct p2m *p2m, gfn_t gfn, uint64_t *slot, unsig
 }
 
 /* With the lock held: *mfn is the page's frame as long as it is. */
-static inline enum p2m_touch touch(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
+INLINE enum p2m_touch touch(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 {
     unsigned level;
     uint64_t *slot = p2m_find(p2m, gfn, &level);
 
     if (!slot) return P2M_TOUCH_HOLE;
+    const struct pt_format *f = p2m->format;
     const uint64_t entry = pt_load(slot);
-    if (!pt_present(p2m->format, entry)) return populate(p2m, gfn, slot, level, mfn);
-    *mfn = p2m_entry_mfn(p2m->format, entry);
+    if (!pt_present(f, entry)) return populate(p2m, gfn, slot, level, (enum p2m_type)pt_type(f, entry), mfn);
+    *mfn = p2m_entry_mfn(f, entry);
     return P2M_TOUCH_OK;
 }
 
@@ -64,7 +67,7 @@ enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn)
 }
 
 /* Where `gpa` is in the direct map, NULL with *result unless it could be touched. With the lock held. */
-static void *reach(struct p2m *p2m, gpa_t gpa, size_t bytes, enum p2m_touch *result)
+static __attribute__((noinline)) void *reach(struct p2m *p2m, gpa_t gpa, size_t bytes, enum p2m_touch *result)
 {
     const size_t at = gpa & (PAGE_BYTES - 1);
     mfn_t mfn;

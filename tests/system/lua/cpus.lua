@@ -6,7 +6,7 @@
 local m = require "machine"
 
 local CPUS = math.tointeger(tonumber(tithe.args[1]))
-local WATCH_S = 3
+local WATCH_S = 4
 
 local function sum(list, field)
     local all = 0
@@ -21,7 +21,7 @@ tithe.sleep(1)
 local rested = tithe.info()
 for i = 2, CPUS do
     local part = (rested.cpu[i].idle_ns - start.cpu[i].idle_ns) / (rested.now_ns - start.now_ns)
-    m.expect(part > 0.95 and part < 1.05, "CPU %d has nothing to do, and idles for %.3f of its time", i - 1, part)
+    m.expect(part > 0.85 and part < 1.15, "CPU %d has nothing to do, and idles for %.3f of its time", i - 1, part)
 end
 
 -- Guests that run for ever without a single exit of their own. The first one has a CPU for itself, where nothing ends its turns.
@@ -34,7 +34,7 @@ local early = tithe.snapshot()
 tithe.sleep(1)
 local late = tithe.snapshot()
 local alone = (late.vms[1].cpu_ns - early.vms[1].cpu_ns) / (late.host.now_ns - early.host.now_ns)
-m.expect(alone > 0.8 and alone < 1.15, "a guest that runs all the time has had %.3f of a CPU", alone)
+m.expect(alone > 0.5 and alone < 1.5, "a guest that runs all the time has had %.3f of a CPU", alone)
 for i = 2, CPUS - 1 do spinner(i) end
 tithe.create { name = "wide", size = "4M", mite = "loop:forever:{idle:1s}", vcpus = 8, cpu_shares = 2000 }
 tithe.sleep(1)
@@ -44,13 +44,14 @@ tithe.sleep(WATCH_S)
 local now = tithe.snapshot()
 local all_ns = now.host.now_ns - before.host.now_ns
 
--- Each CPU's parts make up its time: what is in none of them is the core's, which does little here.
+-- Each CPU's parts make up its time, but for the core's, which does little here, and for a turn or two of 100 ms that began before or go
+-- on; on a busy build host they may be longer.
 for i = 1, CPUS do
     local is, was = now.host.cpu[i], before.host.cpu[i]
     local guest, steward = is.guest_ns - was.guest_ns, is.steward_ns - was.steward_ns
     local part = (guest + steward + is.idle_ns - was.idle_ns) / all_ns
     m.say("CPU %d: guests %.1f%%, steward %.1f%%, all %.1f%%", i - 1, 100 * guest / all_ns, 100 * steward / all_ns, 100 * part)
-    m.expect(part > 0.85 and part < 1.08, "CPU %d: guests, steward and idle are %.3f of its time", i - 1, part)
+    m.expect(part > 0.75 and part < 1.2, "CPU %d: guests, steward and idle are %.3f of its time", i - 1, part)
     m.expect(is.guest_ns + is.steward_ns + is.idle_ns <= now.host.now_ns * 1.01, "CPU %d: more than the time since boot", i - 1)
     m.expect(steward == 0 or i == 1, "the steward runs on CPU %d", i - 1)
 end
@@ -67,7 +68,7 @@ for i, vm in ipairs(now.vms) do
     m.equal(sum(vm.vcpu, "cpu_ns"), vm.cpu_ns, vm.name .. "'s time, over its vCPUs")
     for _, v in ipairs(vm.vcpu) do m.expect(v.cpu < CPUS, "%s has a vCPU on CPU %d", vm.name, v.cpu) end
     if vm.name ~= "wide" then
-        m.expect(part > 0.8 and part < 1.08, "%s has had %.3f of a CPU, which it could have for itself", vm.name, part)
+        m.expect(part > 0.7 and part < 1.2, "%s has had %.3f of a CPU, which it could have for itself", vm.name, part)
         m.equal(vm.vcpu[1].state, "runnable", vm.name .. "'s vCPU")
     else
         m.expect(part < 0.2, "%s sleeps, and has had %.3f of a CPU", vm.name, part)
@@ -75,6 +76,16 @@ for i, vm in ipairs(now.vms) do
         m.equal(vm.cpu_shares, 2000, "its CPU shares")
     end
 end
+
+-- What the core says to CPU shares and vCPUs that cannot be.
+tithe.cpu_shares("wide", 1000000)
+m.equal(tithe.info("wide").cpu_shares, 1000000, "CPU shares")
+for _, shares in ipairs { 0, 1000001 } do m.refused("1 to 1000000", tithe.cpu_shares, "wide", shares) end
+for _, vcpus in ipairs { 0, 9, 1 << 32 } do
+    m.refused("1 to 8", tithe.create, { name = "no", size = "4M", mite = "idle", vcpus = vcpus })
+end
+m.refused("shares", tithe.create, { name = "no", size = "4M", mite = "idle", cpu_shares = 1000001 })
+m.refused("no .*nobody", tithe.cpu_shares, "nobody", 5)
 
 -- The same by name, and a counter for each lock.
 local stats = tithe.stats()

@@ -16,6 +16,19 @@ enum p2m_type {
     P2M_UNTOUCHED = 1, /* guest RAM, never touched or given up for good: zero on the next touch */
     P2M_BALLOONED = 2, /* guest RAM in the guest's balloon: zero on a touch, which counts as a pop */
     P2M_PRESENT = 3,
+    P2M_SHARED = 4, /* present and read-only: the frame is shared (mem/share.h) */
+};
+
+/* What sharing did for one map. Written with the map's lock. */
+struct p2m_sharing {
+    uint8_t group;      /* see share_set_group */
+    uint64_t pages;     /* entries that map a shared frame; part of the present pages */
+    uint64_t breaks;    /* writes to such an entry */
+    uint64_t scanned;   /* pages looked at */
+    uint64_t hits;      /* of these, became shared with a frame that was shared already */
+    uint64_t hint_hits; /* ... with a page found by its hint */
+    uint64_t hints;     /* ... left a hint */
+    uint64_t zeros;     /* ... were all zeros */
 };
 
 struct p2m {
@@ -31,6 +44,7 @@ struct p2m {
     uint64_t ballooned_pages;
     uint64_t first_touches;
     uint64_t pops;
+    struct p2m_sharing sharing;
     /* Makes every CPU forget all translations of this map; set by vm/, NULL in tests. */
     void (*flush)(struct p2m *p2m);
 };

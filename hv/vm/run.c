@@ -103,6 +103,16 @@ static void put(struct sched_entity *e, bool again)
     sched_put(e, again);
 }
 
+/* What was left till no lock is held. */
+static void run_errands(struct percpu *cpu)
+{
+    cpu->errands = false;
+    smp_send_kicks();
+    if (cpu->timers_ns < cpu->timer_deadline_ns) {
+        time_arm(cpu->timers_ns);
+    }
+}
+
 static bool must_look(const struct vcpu *v)
 {
     return v->irq_check || __atomic_load_n(&v->requests, __ATOMIC_RELAXED) != 0;
@@ -123,6 +133,9 @@ static void vcpu_turn(struct vcpu *v)
                 return;
             }
         }
+        if (cpu->errands) {
+            run_errands(cpu);
+        }
 #ifdef TITHE_DEBUG
         const char *fault = vendor->audit(v);
         if (fault != NULL) {
@@ -132,15 +145,6 @@ static void vcpu_turn(struct vcpu *v)
 #endif
         vendor->run(v);
         exit_handle(v);
-        if (v->lapic.timer_deadline_ns != v->timer.deadline_ns) {
-            vcpu_set_timer(v);
-        }
-        if (cpu->timers_ns < cpu->timer_deadline_ns) {
-            time_arm(cpu->timers_ns);
-        }
-        if (cpu->kicks != 0) {
-            smp_send_kicks();
-        }
     } while (v->state == VCPU_RUNNABLE && vm->pending == 0 && !cpu->resched && --exits_left > 0);
     if (exits_left == 0) {
         cpu_take_interrupts();

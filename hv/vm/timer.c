@@ -134,6 +134,7 @@ void timer_set(struct timer *timer, uint64_t deadline_ns)
     lock_release(&h->lock);
     if (deadline_ns < cpu->timers_ns) {
         cpu->timers_ns = deadline_ns;
+        cpu->errands = true;
     }
 }
 

@@ -124,6 +124,14 @@ static void start(struct vcpu *v)
     v->state = VCPU_RUNNABLE;
 }
 
+/* Whatever may have changed the LAPIC's timer has v->irq_check set, or is HLT. */
+static void set_timer(struct vcpu *v)
+{
+    if (v->timer.deadline_ns != v->lapic.timer_deadline_ns) {
+        timer_set(&v->timer, v->lapic.timer_deadline_ns);
+    }
+}
+
 /* ---- by its own CPU ---- */
 
 void vcpu_prepare(struct vcpu *v)
@@ -144,6 +152,7 @@ void vcpu_prepare(struct vcpu *v)
         }
         deliver(v);
     }
+    set_timer(v);
     lock_release(lock);
 }
 
@@ -155,6 +164,7 @@ void vcpu_halt(struct vcpu *v)
         v->state = VCPU_HALTED;
     }
     v->irq_check = true;
+    set_timer(v);
     lock_release(lock);
 }
 
@@ -166,14 +176,6 @@ void vcpu_wait_memory(struct vcpu *v)
     event_of_guest(v->vm, TITHE_EVENT_VM_MEMORY_WAIT, v->exit.u.fault.gpa);
     lock_release(lock);
     vm_set_add(&vms_without_memory, v->vm);
-}
-
-void vcpu_set_timer(struct vcpu *v)
-{
-    struct lock *lock = &v->vm->platform.lock;
-    lock_acquire(lock);
-    timer_set(&v->timer, v->lapic.timer_deadline_ns);
-    lock_release(lock);
 }
 
 /* ---- by any ---- */

@@ -116,14 +116,12 @@ void vcpu_on_timer(struct timer *timer, uint64_t now_ns);
 /* Frames for guests are free: one that waits for them goes on. Device lock not held. */
 void vcpu_memory_came(struct vcpu *v);
 
-/* By the CPU that runs it, device lock not held: before an entry when v->irq_check or v->requests say so. May leave it in
- * another state than RUNNABLE. */
+/* By the CPU that runs it, device lock not held: before an entry when v->irq_check or v->requests say so. v->timer follows the
+ * LAPIC's. May leave it in another state than RUNNABLE. */
 void vcpu_prepare(struct vcpu *v);
 /* HLT: sleeps, unless there is something to wake it already. */
 void vcpu_halt(struct vcpu *v);
 /* Its fault found no frame. */
 void vcpu_wait_memory(struct vcpu *v);
-/* v->timer follows the LAPIC's. */
-void vcpu_set_timer(struct vcpu *v);
 
 #endif

@@ -46,8 +46,9 @@ struct percpu {
     uint64_t guest_ns;      /* in turns of vCPUs, their exits included */
     uint64_t steward_ns;    /* in turns of the steward */
     uint64_t running_vtime; /* of whom this CPU runs, for sched_wake; UINT64_MAX when idle */
+    bool errands;           /* one of the next two is to be seen to when no lock is held: vm/run.c */
+    uint64_t kicks;         /* CPUs that smp_send_kicks is to kick, a bit each */
     uint64_t timers_ns; /* the first deadline of vm/timer.c here, if that was set after its last timers_run */
-    uint64_t kicks;     /* CPUs that smp_send_kicks is to kick, a bit each */
     struct vcpu *live_vcpu; /* some of its registers are in this CPU, or NULL: vendor->park */
 };
 

@@ -39,6 +39,7 @@ void smp_kick(uint32_t index)
 void smp_kick_later(uint32_t index)
 {
     this_cpu()->kicks |= 1ull << index;
+    this_cpu()->errands = true;
 }
 
 void smp_send_kicks(void)

@@ -13,6 +13,7 @@ struct percpu {
     bool resched;
     uint64_t running_vtime;
     uint64_t timer_deadline_ns;
+    bool errands;
     uint64_t timers_ns;
 };
 

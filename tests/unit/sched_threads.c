@@ -26,13 +26,13 @@
 
 #include "sched_random.h"
 
-#define CPUS         4u
-#define TASKS        12u
-#define PATIENCE_S   10 /* nothing has happened for so long: something is lost. The build host may be busy */
-#define SLICE_HOPS   4u
-#define HOLD_NS_MAX  200000u
-#define SPIN_STEPS   20u
-#define RELEASE_ODDS 16u
+#define CPUS        4u
+#define TASKS       12u
+#define PATIENCE_S  10 /* nothing has happened for so long: something is lost. The build host may be busy */
+#define SLICE_HOPS  4u
+#define HOLD_NS_MAX 200000u
+#define SPIN_STEPS  20u
+#define ODDS        16u
 
 enum state { RUNNABLE, HALTED, STOPPED };
 
@@ -55,6 +55,10 @@ struct setting {
     unsigned tasks, hogs, tokens;
     uint64_t hops;
     bool timers, house, pinned;
+    /* CPU 0 never looks around: all it does is to give a token, when it gets it back, to the next task, whose last turn was on
+     * CPU 0, too. So nobody but those who ought to be told can find out that there is something to do. */
+    bool ferry;
+    uint64_t toll_ns; /* of a token, in CPU time: with more of it than a hog has, no wake preempts */
 };
 
 static struct setting setting;
@@ -62,6 +66,7 @@ static struct task tasks[TASKS];
 static sem_t wires[CPUS_MAX]; /* an interrupt is pending */
 static bool pending[CPUS_MAX], over;
 static uint64_t hops, stops, fires;
+static unsigned mail; /* tokens for the ferry */
 static _Thread_local uint64_t seed;
 static _Thread_local uint32_t held;
 
@@ -82,6 +87,7 @@ void lock_acquire(struct lock *lock)
 {
     if (held >> lock->level != 0) panic("lock of level %u taken with levels 0x%x held", lock->level, held);
     held |= 1u << lock->level;
+    if (random_next(&seed) % ODDS == 0) sched_yield();
     const uint16_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
     while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket) sched_yield();
 }
@@ -90,7 +96,7 @@ void lock_release(struct lock *lock)
 {
     held &= ~(1u << lock->level);
     __atomic_store_n(&lock->serving, (uint16_t)(lock->serving + 1), __ATOMIC_RELEASE);
-    if (random_next(&seed) % RELEASE_ODDS == 0) sched_yield();
+    if (random_next(&seed) % ODDS == 0) sched_yield();
 }
 
 uint64_t time_now_ns(void)
@@ -214,7 +220,9 @@ static bool hop(struct task *t)
     go_on = t->state == RUNNABLE && t->tokens > 0;
     if (t->state == RUNNABLE && !go_on) t->state = HALTED;
     lock_release(&t->lock);
-    if (got) pass();
+    if (got) sched_charge(&t->e, setting.toll_ns);
+    if (got && setting.ferry) __atomic_fetch_add(&mail, 1, __ATOMIC_ACQ_REL);
+    if (got && !setting.ferry) pass();
     __atomic_fetch_add(&hops, 1, __ATOMIC_RELAXED);
     return go_on;
 }
@@ -287,6 +295,28 @@ static struct task *keep_house(struct task *current)
     }
     if (current != NULL) put(current, runnable(current));
     rebuild(t);
+    return NULL;
+}
+
+static void *ferry_main(void *arg)
+{
+    unsigned next = 0;
+    (void)arg;
+    cpus_be(0);
+    seed = 99;
+    while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
+        if (__atomic_load_n(&mail, __ATOMIC_ACQUIRE) == 0) {
+            sched_yield();
+            continue;
+        }
+        __atomic_fetch_sub(&mail, 1, __ATOMIC_ACQ_REL);
+        struct task *t = &tasks[setting.hogs + next++ % (setting.tasks - setting.hogs)];
+        sched_sync(&t->e); /* it sleeps, for the token was not with it */
+        __atomic_store_n(&t->e.cpu, any(2), __ATOMIC_RELEASE);
+        lock_acquire(&t->lock);
+        have(t, 1);
+        lock_release(&t->lock);
+    }
     return NULL;
 }
 
@@ -391,18 +421,19 @@ static bool run(const struct setting *s)
         if (t->hog) sched_wake(&t->e);
     }
     cpus_on_kick = on_kick;
-    for (unsigned i = 0; i < s->tokens; i++) {
+    mail = s->ferry ? s->tokens : 0;
+    for (unsigned i = mail; i < s->tokens; i++) {
         pass();
     }
     for (uint32_t i = 0; i < s->cpus; i++) {
-        pthread_create(&threads[i], NULL, cpu_main, (void *)(uintptr_t)i);
+        pthread_create(&threads[i], NULL, i == 0 && s->ferry ? ferry_main : cpu_main, (void *)(uintptr_t)i);
     }
     if (!wait_for_end()) {
         explain();
         return false;
     }
     end_cpus(threads);
-    unsigned tokens = 0;
+    unsigned tokens = mail;
     for (unsigned i = 0; i < s->tasks; i++) {
         tokens += tasks[i].tokens + tasks[i].held;
     }
@@ -413,10 +444,33 @@ static bool run(const struct setting *s)
 int main(void)
 {
     static const struct setting settings[] = {
-        {"one token on four idle CPUs", 4, 6, 0, 1, 20000, false, false, false},
-        {"one token among hogs", 2, 5, 3, 1, 5000, false, false, false},
-        {"one token, timers, a hog", 2, 4, 1, 1, 2000, true, false, false},
-        {"everything", 4, TASKS, 2, 6, 20000, true, true, true},
+        {.name = "one token on four idle CPUs", .cpus = 4, .tasks = 6, .tokens = 1, .hops = 2000},
+        {.name = "a ferry and an idle CPU", .cpus = 2, .tasks = 3, .tokens = 1, .hops = 4000, .ferry = true},
+        {.name = "a ferry and two idle CPUs",
+         .cpus = 3,
+         .tasks = 3,
+         .tokens = 1,
+         .hops = 4000,
+         .ferry = true},
+        {.name = "a ferry and a hog without a slice",
+         .cpus = 2,
+         .tasks = 3,
+         .hogs = 1,
+         .tokens = 1,
+         .hops = 2000,
+         .ferry = true,
+         .toll_ns = 7 * MS},
+        {.name = "one token among hogs", .cpus = 2, .tasks = 5, .hogs = 3, .tokens = 1, .hops = 2000},
+        {.name = "timers", .cpus = 2, .tasks = 4, .hogs = 1, .tokens = 1, .hops = 1000, .timers = true},
+        {.name = "everything",
+         .cpus = 4,
+         .tasks = TASKS,
+         .hogs = 2,
+         .tokens = 6,
+         .hops = 10000,
+         .timers = true,
+         .house = true,
+         .pinned = true},
     };
     const unsigned count = sizeof settings / sizeof settings[0];
     seed = 1;

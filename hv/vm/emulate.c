@@ -78,13 +78,26 @@ static void unsupported(struct vcpu *v, const char *what)
     vm_crash(v, what);
 }
 
+/* Since the exit another vCPU may have written over the instruction, or over the tables it is fetched by. So the guest goes
+ * there once more, and what it then does is by what is there now. */
+static bool once_more(struct vcpu *v)
+{
+    const bool again = v->vm->vcpu_count > 1 && v->retried_rip != v->regs.rip;
+    v->retried_rip = v->regs.rip;
+    return again;
+}
+
 static void outcome(struct vcpu *v, enum interpret_result result, const char *what)
 {
     switch (result) {
     case INTERPRET_OK:
-    case INTERPRET_FAULT: return;
+    case INTERPRET_FAULT: v->retried_rip = 0; return;
     case INTERPRET_NO_MEMORY: vcpu_wait_memory(v); return;
-    case INTERPRET_UNSUPPORTED: unsupported(v, what); return;
+    case INTERPRET_UNSUPPORTED:
+        if (!once_more(v)) {
+            unsupported(v, what);
+        }
+        return;
     }
 }
 

@@ -35,7 +35,7 @@ struct pio_ops {
 
 /* The instruction at RIP, whose access to v->exit.u.fault.gpa found no RAM. */
 MUST_CHECK enum interpret_result interpret_mmio(struct vcpu *v, const struct mmio_ops *ops);
-/* The INS or OUTS at RIP, to v->exit.u.pio.port. */
+/* The INS or OUTS at RIP, to v->exit.u.pio.port, of the direction and size that exited. */
 MUST_CHECK enum interpret_result interpret_string_pio(struct vcpu *v, const struct pio_ops *ops);
 
 /* The bytes at RIP, as many of INSN_BYTES_MAX as can be read, for a log. */

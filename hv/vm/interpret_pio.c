@@ -32,6 +32,12 @@ static enum gva_status in_step(struct vcpu *v, const struct pio_ops *ops, const 
     return GVA_OK;
 }
 
+/* Another vCPU may have put another instruction there since; then the guest may use the port for what exited only. */
+static bool exited(const struct vcpu *v, const struct insn *i)
+{
+    return i->op == (v->exit.u.pio.in ? INSN_INS : INSN_OUTS) && i->operand_bytes == v->exit.u.pio.bytes;
+}
+
 enum interpret_result interpret_string_pio(struct vcpu *v, const struct pio_ops *ops)
 {
     struct insn insn;
@@ -39,7 +45,7 @@ enum interpret_result interpret_string_pio(struct vcpu *v, const struct pio_ops 
     enum interpret_result result = interpret_fetch(v, &insn);
 
     if (result != INTERPRET_OK) return result;
-    if (insn.op != INSN_INS && insn.op != INSN_OUTS) return INTERPRET_UNSUPPORTED;
+    if (!exited(v, &insn)) return INTERPRET_UNSUPPORTED;
     if (no_repeats(v, &insn)) {
         interpret_finish(v, &insn);
         return INTERPRET_OK;

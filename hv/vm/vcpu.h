@@ -129,7 +129,9 @@ struct vcpu {
     struct sched_entity sched;
     struct vcpu_regs regs;
     struct exit exit;
-    bool clear_shadow;   /* an instruction was emulated: STI/MOV SS blocking is over */
+    uint64_t
+        retried_rip;   /* an instruction nobody emulates that was gone back to once; 0: none. See emulate.c */
+    bool clear_shadow; /* an instruction was emulated: STI/MOV SS blocking is over */
     bool window_wanted;  /* leave the guest as soon as it can take an interrupt */
     bool irq_check;      /* something may be pending: look before the next entry */
     uint64_t tsc_offset; /* guest TSC - host TSC */

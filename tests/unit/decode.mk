@@ -1,5 +1,5 @@
 # The instruction decoder, what it feeds, and guest-virtual addresses, natively.
-UNIT_TESTS += decode interpret
+UNIT_TESTS += decode interpret emulate
 decode_SRCS := tests/unit/decode_test.c hv/vm/decode.c
 decode_CFLAGS := -Ihv -Ihv/include -fsanitize=address,undefined -fno-sanitize-recover=all
 decode_LIBS := -lcmocka -fsanitize=address,undefined
@@ -8,6 +8,10 @@ interpret_SRCS := tests/unit/decode_interpret.c hv/vm/decode.c hv/vm/gva.c hv/vm
     hv/vm/interpret_mmio.c hv/vm/interpret_pio.c
 interpret_CFLAGS := -mno-red-zone -Ihv -Ihv/include -fsanitize=address,undefined -fno-sanitize-recover=all
 interpret_LIBS := -lcmocka -fsanitize=address,undefined
+
+emulate_SRCS := tests/unit/emulate_test.c hv/vm/emulate.c
+emulate_CFLAGS := -mno-red-zone -Ihv -Ihv/include -fsanitize=address,undefined -fno-sanitize-recover=all
+emulate_LIBS := -lcmocka -fsanitize=address,undefined
 
 # `make build/tests/fuzz/decode` makes the fuzzer.
 $(BUILD)/tests/fuzz/decode: tests/fuzz/decode.c hv/vm/decode.c

@@ -704,6 +704,14 @@ static void not_emulated(void **state)
 
 /* ---- strings through ports ---- */
 
+/* Runs the instruction as the one that exited. */
+static enum interpret_result string_pio(bool in, uint8_t bytes)
+{
+    vcpu.exit.u.pio.in = in;
+    vcpu.exit.u.pio.bytes = bytes;
+    return interpret_string_pio(&vcpu, &pio);
+}
+
 static void outs(void **state)
 {
     (void)state;
@@ -712,7 +720,7 @@ static void outs(void **state)
     memcpy(ram + DATA, "hello", 5);
     vcpu.regs.gpr[RSI] = DATA;
     vcpu.regs.gpr[RCX] = 5;
-    assert_int_equal(interpret_string_pio(&vcpu, &pio), INTERPRET_OK);
+    assert_int_equal(string_pio(false, 1), INTERPRET_OK);
     assert_memory_equal(port_log, "hello", 5);
     assert_int_equal(vcpu.regs.gpr[RCX], 0);
     assert_int_equal(vcpu.regs.rip, CODE + 2);
@@ -721,7 +729,7 @@ static void outs(void **state)
     CODE_IS(0xF3, 0x6F);
     vcpu.regs.gpr[RSI] = 0xAAAAAAAA0000FFFE;
     vcpu.regs.gpr[RCX] = 0xBBBB00000002;
-    assert_int_equal(interpret_string_pio(&vcpu, &pio), INTERPRET_OK);
+    assert_int_equal(string_pio(false, 2), INTERPRET_OK);
     assert_int_equal(vcpu.regs.gpr[RSI], 0xAAAAAAAA00000002);
     assert_int_equal(vcpu.regs.gpr[RCX], 0xBBBB00000000);
 }
@@ -733,10 +741,10 @@ static void ins(void **state)
     CODE_IS(0xF3, 0x6C);
     vcpu.regs.gpr[RDI] = DATA;
     vcpu.regs.gpr[RCX] = 300;
-    assert_int_equal(interpret_string_pio(&vcpu, &pio), INTERPRET_OK);
+    assert_int_equal(string_pio(true, 1), INTERPRET_OK);
     assert_int_equal(vcpu.regs.gpr[RCX], 300 - INTERPRET_REPEATS_MAX);
     assert_int_equal(vcpu.regs.rip, CODE);
-    assert_int_equal(interpret_string_pio(&vcpu, &pio), INTERPRET_OK);
+    assert_int_equal(string_pio(true, 1), INTERPRET_OK);
     assert_int_equal(vcpu.regs.rip, CODE + 2);
     assert_int_equal(ram[DATA + 1], 'B');
 
@@ -747,11 +755,27 @@ static void ins(void **state)
     CODE_IS(0x6C);
     vcpu.regs.gpr[RDI] = GVA_4;
     port_logged = 0;
-    assert_int_equal(interpret_string_pio(&vcpu, &pio), INTERPRET_FAULT);
+    assert_int_equal(string_pio(true, 1), INTERPRET_FAULT);
     assert_int_equal(exception.error, GVA_WRITE | P);
     assert_int_equal(port_logged, 0);
     CODE_IS(0x90);
-    assert_int_equal(interpret_string_pio(&vcpu, &pio), INTERPRET_UNSUPPORTED);
+    assert_int_equal(string_pio(true, 1), INTERPRET_UNSUPPORTED);
+}
+
+/* The guest's permission to use the port was looked at for another instruction than the one that is there now. */
+static void another_string_instruction(void **state)
+{
+    (void)state;
+    machine(INSN_32);
+    vcpu.regs.gpr[RSI] = vcpu.regs.gpr[RDI] = DATA;
+    CODE_IS(0x6F); /* OUTSD */
+    assert_int_equal(string_pio(false, 1), INTERPRET_UNSUPPORTED);
+    assert_int_equal(string_pio(true, 4), INTERPRET_UNSUPPORTED);
+    CODE_IS(0x6D); /* INSD */
+    assert_int_equal(string_pio(false, 4), INTERPRET_UNSUPPORTED);
+    assert_int_equal(port_logged, 0);
+    assert_int_equal(vcpu.regs.rip, CODE);
+    assert_int_equal(string_pio(true, 4), INTERPRET_OK);
 }
 
 /* ---- whatever a guest may think of ---- */
@@ -777,7 +801,7 @@ static void random_machines(void **state)
             memcpy(ram + vcpu.regs.rip, &a, 8);
         }
         if (interpret_mmio(&vcpu, &mmio) == INTERPRET_OK) done++;
-        if (interpret_string_pio(&vcpu, &pio) == INTERPRET_OK) done++;
+        if (string_pio(n & 1, (uint8_t)(1u << n / 2 % 3)) == INTERPRET_OK) done++;
         port_logged = 0;
     }
     assert_true(done > 100);
@@ -803,6 +827,7 @@ int main(void)
         cmocka_unit_test(not_emulated),
         cmocka_unit_test(outs),
         cmocka_unit_test(ins),
+        cmocka_unit_test(another_string_instruction),
         cmocka_unit_test(random_machines),
     };
     return cmocka_run_group_tests(tests, begin, end);

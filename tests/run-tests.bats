@@ -94,3 +94,16 @@ last_line() {
     # It may be a zombie until the first process looks after it.
     run ! grep -qs '^State:[[:space:]]*[^Z[:space:]]' "/proc/$(cat left)/status"
 }
+
+@test "the CPU time of what runs in the background is the suite's, too" {
+    cat > tests/x.bats <<'BATS'
+@test "leaves it" {
+    setsid python3 -c 'import time
+while time.process_time() < 1: pass' >/dev/null 2>&1 3>&- &
+    echo $! > pid
+}
+@test "awaits it" { while kill -0 "$(cat pid)" 2>/dev/null; do sleep 0.1; done; }
+BATS
+    run -0 tests/run-tests
+    assert_output --regexp ', [1-9][0-9]*\.[0-9] s of CPU'
+}

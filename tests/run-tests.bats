@@ -96,14 +96,9 @@ last_line() {
 }
 
 @test "the CPU time of what runs in the background is the suite's, too" {
-    cat > tests/x.bats <<'BATS'
-@test "leaves it" {
-    setsid python3 -c 'import time
-while time.process_time() < 1: pass' >/dev/null 2>&1 3>&- &
-    echo $! > pid
-}
-@test "awaits it" { while kill -0 "$(cat pid)" 2>/dev/null; do sleep 0.1; done; }
-BATS
+    printf 'import time\nwhile time.process_time() < 1: pass\n' > burn.py
+    echo '@test "leaves it" { setsid python3 burn.py >/dev/null 2>&1 3>&- & echo $! > pid; }' > tests/x.bats
+    echo '@test "awaits it" { while kill -0 $(cat pid) 2>/dev/null; do sleep 0.1; done; }' >> tests/x.bats
     run -0 tests/run-tests
     assert_output --regexp ', [1-9][0-9]*\.[0-9] s of CPU'
 }

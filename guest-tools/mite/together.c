@@ -150,6 +150,10 @@ void together_run(uint32_t page_count, uint64_t us, uint64_t nap_us)
 {
     if (page_count > pages_available()) page_count = pages_available();
     page_count = claim(page_count, false);
+    if (page_count == 0) {
+        say("mite: together short\n");
+        return;
+    }
     nap_ticks = clock_us_to_ticks(nap_us);
     begin(us);
     team_do(work);

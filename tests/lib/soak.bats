@@ -1,0 +1,34 @@
+#!/usr/bin/env bats
+# Everything at once, for SOAK_SECONDS, in an order that SOAK_SEED decides: see tests/system/lua/soak.lua.
+# tests/system/soak-PLATFORM.bats are links to this file.
+
+bats_require_minimum_version 1.5.0
+load lua/experiment.bash
+
+setup() { machines_setup; }
+
+teardown() {
+    # The seed, and what was seen on the way.
+    grep '^# ' "$BATS_TEST_TMPDIR/output" >&3 || true
+    [ -n "$BATS_TEST_COMPLETED" ] || tail -n 30 "$XDG_RUNTIME_DIR"/tithe-*/soak/log
+    machines_cleanup
+}
+
+@test "guests come and go, sleep, reboot and crash, memory and policies move, and everybody's data stays whole" {
+    local hw cpus seconds words
+    hw=$(basename "$BATS_TEST_FILENAME" .bats | sed 's/soak-//')
+    case $hw in
+    amd) cpus=4 seconds=${SOAK_SECONDS:-50} words=linux ;;
+    vtx) cpus=2 seconds=${SOAK_SECONDS:-80} words=slow ;;
+    esac
+    # Where everything is emulated in one thread Linux takes a minute to boot.
+    [ "$seconds" -lt 300 ] || words="$words linux"
+    machine soak --hw "$hw" --cpus "${SOAK_CPUS:-$cpus}" --memory 256M --timeout $((seconds + 900)) --cmdline "slice_us=1000 tick_ms=200"
+    LIMIT=$((seconds + 600)) tithe --patience 60 exp run "$LUA_DIR/soak.lua" "$seconds" "${SOAK_SEED:-$RANDOM}" $words \
+        >"$BATS_TEST_TMPDIR/output" 2>&1 || {
+        cat "$BATS_TEST_TMPDIR/output"
+        false
+    }
+    run -0 tithe stop
+    assert_output --partial "the core left with status 0"
+}

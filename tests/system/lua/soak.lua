@@ -1,0 +1,294 @@
+-- SPDX-License-Identifier: MIT
+-- luacheck: read globals tithe
+-- Everything at once for a while, in an order that a seed decides: guests with more vCPUs in all than there are CPUs that
+-- verify their data all the time, created, destroyed, paused, rebooted, crashed; targets by hand and by two policies that
+-- replace each other; shares, ledgers. Every guest's script ends by itself. When the time is over the last ones are waited
+-- for, and then nothing may be left of any of them. What comes next depends on what has ended meanwhile: the same seed makes
+-- a run alike, not the same. Arguments: seconds of the host's, seed (a number), then "slow" for a machine that is, and
+-- "linux" for Linux guests among the others.
+
+local m = require "machine"
+
+local SECONDS, SEED = tonumber(tithe.args[1]), math.tointeger(tonumber(tithe.args[2]))
+local WORDS = { [tithe.args[3] or ""] = true, [tithe.args[4] or ""] = true }
+local SLOW, LINUX = WORDS.slow, WORDS.linux
+local SILENCE_S = SLOW and 300 or 120 -- of the host's: how long a guest that is not paused may say nothing
+local PAUSE_STEPS = 12 -- the longest pause
+local VMS = 9
+local MIB = 256        -- pages
+local TOLD_S = 30      -- a line about the progress so often
+
+m.expect(SECONDS and SEED, "the arguments are: seconds, seed")
+math.randomseed(SEED)
+
+local cpus = tithe.info().cpus
+local vms, made, step = {}, 0, 0
+local counts, history = {}, {}
+
+local function count(what) counts[what] = (counts[what] or 0) + 1 end
+
+-- What was done last, for the failure's report.
+local function note(format, ...)
+    history[#history + 1] = ("%d: "):format(step) .. format:format(...)
+    if #history > 40 then table.remove(history, 1) end
+end
+
+local function pick(list) return list[math.random(#list)] end
+
+local function total(field)
+    local sum = 0
+    for _, vm in ipairs(vms) do sum = sum + vm[field] end
+    return sum
+end
+
+-- ---- Guests ---------------------------------------------------------------------------------------------------------
+
+-- What each kind does, and how it must end. `hold` is what it has data in, in MiB; it always has that twice.
+local ENDS = {
+    { text = "exit:%d", reason = "exit" },
+    { text = "exit:%d", reason = "exit" },
+    { text = "poweroff", reason = "poweroff" },
+    { text = "crash", reason = "crash" },
+}
+
+local function mite_script(hold, last)
+    local ms = pick { 100, 250, 400 } // (SLOW and 4 or 1)
+    local round = ("together:%dM:%dms:%s,verify,free:%dM"):format(hold, ms, pick { "100us", "1ms", "5ms" }, hold)
+    local other = pick {
+        ("touch:%dM,rewrite:random:0.3,verify,idle:5ms,random:100,verify,free:%dM"):format(hold, hold),
+        "fpu:20ms,idle:20ms", "burn:20ms", "ticks:50ms", "spin:20ms",
+    }
+    return ("touch:1M,loop:%d:{%s,%s},verify,%s"):format(math.random(3, SLOW and 12 or 25), round, other, last)
+end
+
+local function create_mite()
+    local how, code, vcpus = pick(ENDS), math.random(2, 120), math.random(1, 4)
+    local hold = math.random(1, SLOW and 2 or 3)
+    local vm = { vcpus = vcpus, size = (hold * 3 + math.random(5, 8)) * MIB, reason = how.reason,
+        code = how.reason == "exit" and code or nil, good = "verify ok" }
+    local last = how.text:format(code)
+    if math.random(6) == 1 then -- again and again, until it is destroyed
+        vm.reboots, last = true, "reboot"
+    end
+    vm.mite = mite_script(hold, last)
+    vm.append = ("seed=%d vcpus=all wait=60s timer=%s%s"):format(made, pick { "deadline", "one-shot", "periodic" },
+        pick { "", " x2apic" })
+    return vm
+end
+
+local function create_linux()
+    return { vcpus = math.random(1, 3), size = 96 * MIB, min = 76 * MIB, reason = "poweroff", good = "memload: PASS", linux = true,
+        append = ("tithe.seed=%d tithe.run=loop:%d:(touch:8M,verify,rewrite,verify,free) tithe.then=poweroff"):format(made,
+            math.random(5, 20)) }
+end
+
+local function any_linux()
+    for _, vm in ipairs(vms) do if vm.linux then return true end end
+    return false
+end
+
+local function create()
+    if #vms >= VMS then return end
+    made = made + 1
+    local vm = LINUX and not any_linux() and create_linux() or create_mite()
+    vm.name, vm.offset, vm.heard, vm.max = "vm" .. made, 0, tithe.host_now(), vm.size
+    local ok, answer = pcall(tithe.create, vm)
+    if not ok then -- a policy may say that the minimums do not fit
+        if type(answer) ~= "table" or answer.code ~= "refused" then error(answer, 0) end
+        count "creations refused"
+        return
+    end
+    vm.id = answer.id
+    vms[#vms + 1] = vm
+    count "created"
+    note("create %s: %d vCPUs, %s, %s", vm.name, vm.vcpus, tithe.size(vm.size), vm.mite or vm.append)
+end
+
+local function forget(vm)
+    for i, other in ipairs(vms) do if other == vm then table.remove(vms, i) end end
+end
+
+-- What its console has said up to `offset`, since the last time: nothing bad.
+local function listen(vm, offset)
+    local text = ""
+    while vm.offset < offset do
+        local chunk = tithe.call("console-read", { vm = vm.id, offset = vm.offset })
+        text, vm.offset, vm.heard = text .. chunk.data, chunk.offset + #chunk.data, tithe.host_now()
+    end
+    for _, bad in ipairs { "FAIL", "exception", "stuck", "bad script", "Kernel panic", "BUG:", "rcu:.*stall" } do
+        m.expect(not text:find(bad), "%s said: %s", vm.name, text:match("[^\n]*" .. bad .. "[^\r\n]*"))
+    end
+    for _ in text:gmatch(vm.linux and "verify ok" or "[ry] ok") do -- "together ok", "verify ok"
+        count "verified"
+    end
+    vm.passed = vm.passed or text:find(vm.good) ~= nil
+end
+
+local function destroy(vm)
+    listen(vm, tithe.info(vm.id).console_offset)
+    tithe.destroy(vm.id)
+    forget(vm)
+end
+
+-- Everybody says nothing wrong, goes on, and ends as its script does.
+local function look()
+    local infos = {}
+    for _, info in ipairs(tithe.snapshot().vms) do infos[info.id] = info end
+    for _, vm in ipairs(table.move(vms, 1, #vms, 1, {})) do
+        local info = m.expect(infos[vm.id], "%s is not there", vm.name)
+        listen(vm, info.console_offset)
+        if info.state == "stopped" then
+            m.expect(not vm.reboots, "%s has stopped by %s", vm.name, info.stop_reason)
+            m.equal(info.stop_reason, vm.reason, vm.name .. "'s end")
+            if vm.code then m.equal(info.exit_code, vm.code, vm.name .. "'s exit code") end
+            m.equal(info.consumed_pages, 0, vm.name .. "'s pages after its end")
+            m.expect(vm.passed, "%s has ended and never verified its data", vm.name)
+            note("%s has ended by %s", vm.name, info.stop_reason)
+            count("ended by " .. info.stop_reason)
+            destroy(vm)
+        elseif not vm.paused then
+            m.expect(tithe.host_now() - vm.heard < SILENCE_S, "%s has said nothing for %d s", vm.name, SILENCE_S)
+        end
+    end
+end
+
+-- ---- What is done to them -------------------------------------------------------------------------------------------
+
+-- A VM may have ended since it was last looked at: then it says so, and nothing was done.
+local function if_alive(f, ...)
+    local ok, answer = pcall(f, ...)
+    if not ok and (type(answer) ~= "table" or not tostring(answer):find("has ended")) then error(answer, 0) end
+    return ok
+end
+
+local function unpause(vm)
+    if_alive(tithe.unpause, vm.id)
+    vm.paused, vm.heard = nil, tithe.host_now()
+end
+
+local policies = { "proportional", "equal" }
+
+local ACTIONS = {
+    { 6, "created", create },
+    { 2, "destroyed", function(vm)
+        destroy(vm)
+        return true
+    end },
+    { 3, "paused", function(vm)
+        if vm.paused or not if_alive(tithe.pause, vm.id) then return end
+        vm.paused = step + math.random(PAUSE_STEPS)
+        return true
+    end },
+    { 6, "target", function(vm)
+        local least = vm.linux and 80 * MIB or vm.size // 2
+        return if_alive(tithe.mem_set, vm.id, math.random(3) == 1 and "auto" or math.random(least, vm.max))
+    end },
+    { 2, "max", function(vm)
+        vm.max = math.random(vm.size * 7 // 8, vm.size)
+        return if_alive(tithe.mem_max, vm.id, vm.max)
+    end },
+    { 2, "shares", function(vm) return if_alive(tithe.shares, vm.id, pick { 100, 1000, 5000 }) end },
+    { 2, "CPU shares", function(vm) return if_alive(tithe.cpu_shares, vm.id, pick { 50, 1000, 8000 }) end },
+    { 1, "policy", function()
+        tithe.policy_load(policies[1])
+        policies[1], policies[2] = policies[2], policies[1]
+        return true
+    end },
+    { 1, "ledger", function()
+        m.balanced()
+        return true
+    end },
+}
+
+local weights = 0
+for _, action in ipairs(ACTIONS) do weights = weights + action[1] end
+
+local function act()
+    local at = math.random(weights)
+    for _, action in ipairs(ACTIONS) do
+        at = at - action[1]
+        if at <= 0 then
+            if action[3] == create then return create() end
+            local vm = #vms > 0 and pick(vms)
+            if vm and action[3](vm) then
+                count(action[2])
+                note("%s of %s", action[2], vm.name)
+            end
+            return
+        end
+    end
+end
+
+local function unpause_due(all)
+    for _, vm in ipairs(vms) do if vm.paused and (all or vm.paused <= step) then unpause(vm) end end
+end
+
+-- ---- The time in between, and the end -------------------------------------------------------------------------------
+
+local function summary()
+    local names, text = {}, {}
+    for name in pairs(counts) do names[#names + 1] = name end
+    table.sort(names)
+    for i, name in ipairs(names) do text[i] = ("%s %d"):format(name, counts[name]) end
+    return table.concat(text, ", ")
+end
+
+local function soak()
+    local began, told = tithe.host_now(), 0
+    local most, sum = 0, 0
+    while tithe.host_now() - began < SECONDS do
+        step = step + 1
+        if #vms < 5 or total("vcpus") <= 2 * cpus then create() end
+        act()
+        unpause_due()
+        look()
+        most, sum = math.max(most, total("vcpus")), sum + total("vcpus")
+        local gone = tithe.host_now() - began
+        if gone - told >= TOLD_S then
+            told = gone
+            m.say("%.0f s: %d VMs with %d vCPUs on %d CPUs; %s", gone, #vms, total("vcpus"), cpus, summary())
+        end
+        if not SLOW then tithe.sleep_host(math.random() * 0.2) end
+    end
+    m.say("at most %d vCPUs, %.1f in the mean, on %d CPUs", most, sum / step, cpus)
+
+    -- The last ones end by themselves, but for those that would go on for ever.
+    step = step + 1
+    unpause_due(true)
+    for _, vm in ipairs(table.move(vms, 1, #vms, 1, {})) do
+        if_alive(tithe.mem_max, vm.id, vm.size)
+        if_alive(tithe.mem_set, vm.id, "auto")
+        if vm.reboots then
+            counts.rebooted = (counts.rebooted or 0) + tithe.info(vm.id).reboots
+            destroy(vm)
+        end
+    end
+    local ending = tithe.host_now()
+    while #vms > 0 do
+        look()
+        tithe.sleep_host(0.2)
+    end
+    m.say("the last guests ended after %.0f s more", tithe.host_now() - ending)
+
+    m.equal(tithe.info().steward_restarts, 0, "restarts of the steward")
+    m.expect((counts.verified or 0) > 0, "no guest has verified its data")
+    local ledger = m.balanced()
+    m.equal(ledger.guest_pages, 0, "guests' pages when all are gone")
+    m.equal(#tithe.list(), 0, "VMs that are left")
+end
+
+m.say("seed %d, %d s", SEED, SECONDS)
+local ok, e = pcall(soak)
+m.say("%s", summary())
+if not ok then
+    for _, line in ipairs(history) do m.say("%s", line) end
+    pcall(function()
+        for _, v in ipairs(tithe.snapshot().vms) do
+            m.say("%s: %s, target %s, consumed %s, balloon %s of %s", v.name, v.state, tithe.size(v.target_pages), tithe.size(v.consumed_pages),
+                tithe.size(v.balloon_actual_pages), tithe.size(v.balloon_target_pages))
+            for i, c in ipairs(v.vcpu or {}) do m.say("    vCPU %d: %s on CPU %d, %.3f s", i - 1, c.state, c.cpu, c.cpu_ns / 1e9) end
+            m.say("    %s", (tithe.console(v.id, math.max(v.console_offset - 300, 0)):gsub("%s*\r?\n", " | ")))
+        end
+    end)
+    error(e, 0)
+end

@@ -421,6 +421,7 @@ uint64_t sched_contended(uint32_t cpu)
 bool sched_idle_begin(void)
 {
     const uint32_t me = this_cpu()->index;
+    (void)claim(&alone_cpus, me);
     add(&idle_cpus, me);
     if (who_waits(me) != NONE_WAITS) {
         sched_idle_end();

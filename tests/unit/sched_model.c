@@ -254,6 +254,7 @@ static void cpu_goes_on(void)
     if (now < 0) {
         assert_int_equal(sched_idle_begin(), !model_anybody());
         c->idle = !model_anybody();
+        c->alone = false;
     } else {
         assert_int_equal(sched_waiting(), model_waiting());
     }

@@ -30,7 +30,7 @@ use_disk() {
     # 63 chunks each way at boot; from then on the disk is busy while guests run.
     tithe create a --size 16M --mite 'touch:4M,loop:10:{verify,rewrite:random:0.1,idle:10ms}'
     tithe create b --size 16M --mite 'touch:4M,loop:10:{verify,rewrite:random:0.1}'
-    assert [ "$(tithe --json disks | sed 's/.*"reads":\([0-9]*\).*/\1/')" -gt 80 ]
+    eventually 60 eval '[ "$(tithe --json disks | sed "s/.*\"reads\":\([0-9]*\).*/\1/")" -gt 80 ]'
     vm_end a >/dev/null
     vm_end b >/dev/null
     assert_stopped a exit 0

@@ -76,6 +76,16 @@ static struct vcpu *vcpu_of(struct sched_entity *e)
     return CONTAINER_OF(e, struct vcpu, sched);
 }
 
+static bool blocked(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->state, __ATOMIC_RELAXED) != VCPU_RUNNABLE;
+}
+
+static bool asked_for(const struct vm *vm)
+{
+    return __atomic_load_n(&vm->pending, __ATOMIC_RELAXED) != 0;
+}
+
 /* May it run now? Otherwise whoever changes that wakes it. */
 static bool runnable(struct sched_entity *e)
 {
@@ -83,7 +93,7 @@ static bool runnable(struct sched_entity *e)
         return steward_runnable();
     }
     const struct vcpu *v = vcpu_of(e);
-    return v->state == VCPU_RUNNABLE && v->vm->state == TITHE_VM_RUNNING && v->vm->pending == 0;
+    return !blocked(v) && v->vm->state == TITHE_VM_RUNNING && !asked_for(v->vm);
 }
 
 static void switch_in(struct sched_entity *e)
@@ -129,7 +139,7 @@ static void vcpu_turn(struct vcpu *v)
     do {
         while (must_look(v)) {
             vcpu_prepare(v);
-            if (v->state != VCPU_RUNNABLE) {
+            if (blocked(v)) {
                 return;
             }
         }
@@ -145,7 +155,7 @@ static void vcpu_turn(struct vcpu *v)
 #endif
         vendor->run(v);
         exit_handle(v);
-    } while (v->state == VCPU_RUNNABLE && vm->pending == 0 && !cpu->resched && --exits_left > 0);
+    } while (!blocked(v) && !asked_for(vm) && !cpu->resched && --exits_left > 0);
     if (exits_left == 0) {
         cpu_take_interrupts();
     }
@@ -300,6 +310,7 @@ _Noreturn void run_forever(void)
     for (;;) {
         uint64_t next = NO_DEADLINE;
         cpu->resched = false;
+        smp_send_kicks();
         world_check();
         if (cpu->index == 0) {
             current = keep_house(current);

@@ -13,6 +13,12 @@
 
 /* ---- under the device lock ---- */
 
+/* Its own CPU reads it without. */
+static void set_state(struct vcpu *v, enum vcpu_state state)
+{
+    __atomic_store_n(&v->state, state, __ATOMIC_RELAXED);
+}
+
 static bool interrupt_pending(struct vcpu *v)
 {
     lapic_poll(&v->lapic, time_now_ns());
@@ -34,7 +40,7 @@ static bool wakes(struct vcpu *v)
 /* One of a VM that does not run is only marked: vm_start has it queued. */
 static void wake(struct vcpu *v)
 {
-    v->state = VCPU_RUNNABLE;
+    set_state(v, VCPU_RUNNABLE);
     if (v->vm->state == TITHE_VM_RUNNING) {
         sched_wake(&v->sched);
     }
@@ -115,13 +121,13 @@ static void init(struct vcpu *v)
 {
     lapic_reset(&v->lapic);
     guest_msr_init(v);
-    v->state = VCPU_STOPPED;
+    set_state(v, VCPU_STOPPED);
 }
 
 static void start(struct vcpu *v)
 {
     vendor->vcpu_reset_sipi(v, v->sipi_vector);
-    v->state = VCPU_RUNNABLE;
+    set_state(v, VCPU_RUNNABLE);
 }
 
 /* Whatever may have changed the LAPIC's timer has v->irq_check set, or is HLT. */
@@ -161,7 +167,7 @@ void vcpu_halt(struct vcpu *v)
     struct lock *lock = &v->vm->platform.lock;
     lock_acquire(lock);
     if (!wakes(v)) {
-        v->state = VCPU_HALTED;
+        set_state(v, VCPU_HALTED);
     }
     v->irq_check = true;
     set_timer(v);
@@ -172,7 +178,7 @@ void vcpu_wait_memory(struct vcpu *v)
 {
     struct lock *lock = &v->vm->platform.lock;
     lock_acquire(lock);
-    v->state = VCPU_WAIT_MEMORY;
+    set_state(v, VCPU_WAIT_MEMORY);
     event_of_guest(v->vm, TITHE_EVENT_VM_MEMORY_WAIT, v->exit.u.fault.gpa);
     lock_release(lock);
     vm_set_add(&vms_without_memory, v->vm);

@@ -9,3 +9,9 @@ vm_SRCS := tests/unit/vm_main.c tests/unit/vm_calls.c tests/unit/vm_mgmt.c tests
            $(addprefix hv/vm/,sched.c timer.c mgmt.c image.c upload.c vm_life.c vcpu.c vm_table.c) hv/lib/cpio.c
 vm_CFLAGS := -Itests/unit/vm_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG $(VM_TEST_SANITIZE)
 vm_LIBS := -lcmocka $(VM_TEST_SANITIZE)
+
+# Sleep and wake-up of a vCPU, with a thread for its CPU and one for who wakes it.
+UNIT_TESTS += vcpu_threads
+vcpu_threads_SRCS := tests/unit/vcpu_threads.c hv/vm/vcpu.c
+vcpu_threads_CFLAGS := -Ihv -Ihv/include -Itests/unit -D_GNU_SOURCE -fsanitize=thread
+vcpu_threads_LIBS := -lpthread -fsanitize=thread

@@ -200,19 +200,19 @@ int main(void)
     sem_init(&kicks, 0, 0);
     sem_init(&taken, 0, 0);
     queued = true;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE_S;
     pthread_create(&thread, NULL, cpu, NULL);
+    pthread_detach(thread);
     printf("1..1\n");
     for (unsigned i = 0; i < INTERRUPTS && lost == 0; i++) {
         lock_acquire(&vm.platform.lock);
         line = true;
         vcpu_kick(&v);
         lock_release(&vm.platform.lock);
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += PATIENCE_S;
         if (sem_timedwait(&taken, &until) != 0) lost = i + 1;
     }
     if (lost != 0) printf("# interrupt %u was not taken\n", lost);
     printf("%sok 1 - no_interrupt_is_lost\n", lost != 0 ? "not " : "");
-    fflush(stdout);
-    _Exit(lost != 0);
+    return lost != 0; /* or what the sanitizer ends it with, if it has seen a race */
 }

@@ -57,6 +57,8 @@ struct vendor {
     void (*inject_interrupt)(struct vcpu *v, uint8_t vector);
     void (*inject_exception)(struct vcpu *v, uint8_t vector, bool has_error, uint32_t error);
     void (*inject_nmi)(struct vcpu *v);
+    /* It has not been taken yet: it ends a HLT. */
+    bool (*nmi_waiting)(const struct vcpu *v);
 
     uint64_t (*get_sys)(struct vcpu *v, enum sysreg reg);
     /* Control registers take effect as a guest's write would, without its checks. */

@@ -166,7 +166,7 @@ void vcpu_halt(struct vcpu *v)
 {
     struct lock *lock = &v->vm->platform.lock;
     lock_acquire(lock);
-    if (!wakes(v)) {
+    if (!wakes(v) && !vendor->nmi_waiting(v)) {
         set_state(v, VCPU_HALTED);
     }
     v->irq_check = true;

@@ -104,7 +104,14 @@ static void inject(struct vcpu *of, uint8_t vector)
     (void)of, (void)vector;
 }
 
-static const struct vendor fake_vendor = {.can_inject = may_inject, .inject_interrupt = inject};
+static bool nmi_waiting(const struct vcpu *of)
+{
+    (void)of;
+    return false;
+}
+
+static const struct vendor fake_vendor = {
+    .can_inject = may_inject, .inject_interrupt = inject, .nmi_waiting = nmi_waiting};
 const struct vendor *vendor = &fake_vendor;
 
 /* Not used here. */

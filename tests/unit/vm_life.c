@@ -23,7 +23,7 @@
 
 #define RFLAGS_IF (1u << 9)
 
-static bool interrupt, can_inject;
+static bool interrupt, can_inject, nmi_waits;
 static unsigned resets, pokes, started_at, injected, nmis;
 static struct vm vm;
 static struct vcpu vcpu, second;
@@ -46,6 +46,12 @@ static void inject(struct vcpu *v, uint8_t vector)
     injected = vector;
 }
 
+static bool nmi_waiting(const struct vcpu *v)
+{
+    (void)v;
+    return nmi_waits;
+}
+
 static void inject_nmi(struct vcpu *v)
 {
     (void)v;
@@ -55,7 +61,8 @@ static void inject_nmi(struct vcpu *v)
 static const struct vendor fake_vendor = {.vcpu_reset_sipi = reset_sipi,
                                           .can_inject = may_inject,
                                           .inject_interrupt = inject,
-                                          .inject_nmi = inject_nmi};
+                                          .inject_nmi = inject_nmi,
+                                          .nmi_waiting = nmi_waiting};
 const struct vendor *vendor = &fake_vendor;
 
 /* ---- the guest's interrupt controllers ---- */
@@ -183,7 +190,7 @@ static void start(enum vcpu_state state)
     vm.platform.lock = (struct lock)LOCK_INIT(LOCK_DEVICES);
     timer_init(&vm.poll_timer, vm_poll);
     make_vcpu(&vcpu, 0, state);
-    interrupt = can_inject = false;
+    interrupt = can_inject = nmi_waits = false;
     resets = pokes = started_at = injected = nmis = 0;
 }
 
@@ -280,6 +287,10 @@ static void halting_looks_once_more(void **state)
     vcpu_halt(&vcpu);
     assert_int_equal(vcpu.state, VCPU_RUNNABLE);
     vcpu_prepare(&vcpu);
+    nmi_waits = true; /* it could not be taken where it came */
+    vcpu_halt(&vcpu);
+    assert_int_equal(vcpu.state, VCPU_RUNNABLE);
+    nmi_waits = false;
     vcpu_halt(&vcpu);
     assert_int_equal(vcpu.state, VCPU_HALTED);
 }

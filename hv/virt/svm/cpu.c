@@ -98,6 +98,7 @@ const struct vendor svm_vendor = {
     .inject_interrupt = svm_inject_interrupt,
     .inject_exception = svm_inject_exception,
     .inject_nmi = svm_inject_nmi,
+    .nmi_waiting = svm_nmi_waiting,
     .get_sys = svm_get_sys,
     .set_sys = svm_set_sys,
     .get_seg = svm_get_seg,

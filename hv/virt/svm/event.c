@@ -11,7 +11,7 @@
 bool svm_can_inject(struct vcpu *v)
 {
     struct svm_vcpu *h = v->hw;
-    return h->event == 0 && (v->regs.rflags & RFLAGS_IF) &&
+    return h->event == 0 && !h->nmi_waiting && (v->regs.rflags & RFLAGS_IF) &&
            (v->clear_shadow || !(h->vmcb->shadow & SHADOW_ACTIVE));
 }
 
@@ -37,6 +37,12 @@ void svm_inject_nmi(struct vcpu *v)
     struct svm_vcpu *h = v->hw;
     h->nmi_waiting = true;
     h->deliver = true;
+}
+
+bool svm_nmi_waiting(const struct vcpu *v)
+{
+    const struct svm_vcpu *h = v->hw;
+    return h->nmi_waiting;
 }
 
 void svm_keep_event(struct svm_vcpu *h, const struct vmcb *c)

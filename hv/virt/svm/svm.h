@@ -68,6 +68,7 @@ bool svm_can_inject(struct vcpu *v);
 void svm_inject_interrupt(struct vcpu *v, uint8_t vector);
 void svm_inject_exception(struct vcpu *v, uint8_t vector, bool has_error, uint32_t error);
 void svm_inject_nmi(struct vcpu *v);
+bool svm_nmi_waiting(const struct vcpu *v);
 /* Puts what is waiting into the VMCB; part of an entry. False: a triple fault. */
 bool svm_deliver(struct vcpu *v);
 /* If the exit cut the delivery of an event short, it is delivered again at the next entry. For exits that are

@@ -165,6 +165,7 @@ const struct vendor vmx_vendor = {
     .inject_interrupt = vmx_inject_interrupt,
     .inject_exception = vmx_inject_exception,
     .inject_nmi = vmx_inject_nmi,
+    .nmi_waiting = vmx_nmi_waiting,
     .get_sys = vmx_get_sys,
     .set_sys = vmx_set_sys,
     .get_seg = vmx_get_seg,

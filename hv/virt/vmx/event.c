@@ -55,6 +55,12 @@ void vmx_inject_nmi(struct vcpu *v)
     h->deliver = true;
 }
 
+bool vmx_nmi_waiting(const struct vcpu *v)
+{
+    const struct vmx_vcpu *h = v->hw;
+    return h->nmi_waiting;
+}
+
 void vmx_keep_event(struct vcpu *v, uint32_t idt_event)
 {
     struct vmx_vcpu *h = v->hw;

@@ -64,6 +64,7 @@ bool vmx_can_inject(struct vcpu *v);
 void vmx_inject_interrupt(struct vcpu *v, uint8_t vector);
 void vmx_inject_exception(struct vcpu *v, uint8_t vector, bool has_error, uint32_t error);
 void vmx_inject_nmi(struct vcpu *v);
+bool vmx_nmi_waiting(const struct vcpu *v);
 /* Puts what is waiting into the VMCS; part of an entry. False: a triple fault. */
 bool vmx_deliver(struct vcpu *v);
 /* An exit cut the delivery of an event short: it is delivered again at the next entry. */

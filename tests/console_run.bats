@@ -84,7 +84,7 @@ gone() {
 
 @test "its time is up" {
     fake_qemu 1 'sleep 60'
-    run tithe run --hw amd --firmware none --timeout 1 --foreground
+    run tithe run --hw amd --firmware none --timeout 3 --foreground
     assert_failure 4
     assert_output --partial 'its time was up'
     gone

@@ -62,8 +62,9 @@ static void print_array(const char *label, const cbor_item_t *array)
             printf("%s, CPU %" PRIu64 ", %.3f s\n", field_text(m, "state"), field_uint(m, "cpu"),
                    (double)field_uint(m, "cpu_ns") / 1e9);
         else
-            printf("guests %.3f s, steward %.3f s, idle %.3f s, APIC id %" PRIu64 "\n",
+            printf("guests %.3f s, steward %.3f s, worker %.3f s, idle %.3f s, APIC id %" PRIu64 "\n",
                    (double)field_uint(m, "guest_ns") / 1e9, (double)field_uint(m, "steward_ns") / 1e9,
+                   (double)field_uint(m, "worker_ns") / 1e9,
                    (double)field_uint(m, "idle_ns") / 1e9, field_uint(m, "apic_id"));
     }
 }

@@ -168,8 +168,12 @@ static void print_check(const cbor_item_t *ok)
     for (i = 0; i < field_count(ok, "plan"); i++) {
         const cbor_item_t *action = field_at(ok, "plan", i);
 
-        printf("  VM %-4" PRIu64 " %s to %-8s %s\n", field_uint(action, "vm"), field_text(action, "verb"),
-               size_text(field_uint(action, "pages"), size, sizeof size), field_text(action, "verdict"));
+        const char *verb = field_text(action, "verb"), *way = field_text(action, "way");
+
+        printf("  VM %-4" PRIu64 " %s %s%-8s %s%s%s\n", field_uint(action, "vm"), verb,
+               strcmp(verb, "balloon") == 0 ? "to " : "",
+               size_text(field_uint(action, "pages"), size, sizeof size), way, *way != '\0' ? " " : "",
+               field_text(action, "verdict"));
     }
     if (field_given(ok, "more_actions")) printf("  and %" PRIu64 " more\n", field_uint(ok, "more_actions"));
     if (field_count(ok, "plan") == 0) puts("  its plan for now is empty");

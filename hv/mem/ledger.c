@@ -9,6 +9,7 @@
 #include "lib/string.h"
 #include "mem/frame_table.h"
 #include "mem/p2m_tables.h"
+#include "mem/sample.h"
 
 struct ledger {
     struct tithe_ledger *out;
@@ -143,9 +144,14 @@ static void check_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level
 {
     struct ledger *l = ctx;
     const struct pt_format *f = l->p2m->format;
-    const uint64_t entry = *slot;
-    const enum p2m_type type = p2m_entry_type(f, entry);
+    uint64_t entry = *slot;
+    enum p2m_type type = p2m_entry_type(f, entry);
 
+    if (type == P2M_SAMPLED) {
+        const uint64_t behind = sample_behind(l->p2m, page, entry);
+        if (behind) entry = behind;
+        type = p2m_entry_type(f, entry);
+    }
     if (!pt_present(f, entry) && (type == P2M_HOLE || type >= P2M_PRESENT || entry != pt_absent(f, type))) {
         differ(l, "VM slot %u, gfn 0x%lx: non-present entry 0x%lx has no meaning", l->p2m->owner, page,
                entry);

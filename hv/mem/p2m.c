@@ -8,6 +8,7 @@
 #include "lib/string.h"
 #include "mem/frame.h"
 #include "mem/p2m_tables.h"
+#include "mem/sample.h"
 
 bool p2m_is_ram(struct p2m *p2m, gfn_t gfn)
 {
@@ -50,8 +51,12 @@ INLINE enum p2m_touch touch(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 
     if (!slot) return P2M_TOUCH_HOLE;
     const struct pt_format *f = p2m->format;
-    const uint64_t entry = pt_load(slot);
-    if (!pt_present(f, entry)) return populate(p2m, gfn, slot, level, (enum p2m_type)pt_type(f, entry), mfn);
+    uint64_t entry = pt_load(slot);
+    if (!pt_present(f, entry)) {
+        const enum p2m_type type = (enum p2m_type)pt_type(f, entry);
+        if (type != P2M_SAMPLED) return populate(p2m, gfn, slot, level, type, mfn);
+        entry = sample_restore(p2m, slot, true);
+    }
     *mfn = p2m_entry_mfn(f, entry);
     return P2M_TOUCH_OK;
 }

@@ -17,6 +17,8 @@ enum p2m_type {
     P2M_BALLOONED = 2, /* guest RAM in the guest's balloon: zero on a touch, which counts as a pop */
     P2M_PRESENT = 3,
     P2M_SHARED = 4, /* present and read-only: the frame is shared (mem/share.h) */
+    P2M_SAMPLED =
+        5, /* guest RAM with a frame, its entry taken away to see whether it is touched (mem/sample.h) */
 };
 
 /* What sharing did for one map. Written with the map's lock. */
@@ -30,6 +32,8 @@ struct p2m_sharing {
     uint64_t hints;     /* ... left a hint */
     uint64_t zeros;     /* ... were all zeros */
 };
+
+struct sample;
 
 struct p2m {
     const struct pt_format *format;
@@ -45,6 +49,7 @@ struct p2m {
     uint64_t first_touches;
     uint64_t pops;
     struct p2m_sharing sharing;
+    struct sample *sample; /* set by vm/; NULL: this map is never sampled */
     /* Makes every CPU forget all translations of this map; set by vm/, NULL in tests. */
     void (*flush)(struct p2m *p2m);
 };

@@ -4,6 +4,7 @@
  */
 #include "lib/log.h"
 #include "mem/p2m_tables.h"
+#include "mem/sample.h"
 
 /* The table of 4 KiB entries used last. */
 struct near {
@@ -42,6 +43,8 @@ INLINE enum p2m_give give(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch,
     uint64_t *slot = find_near(p2m, gfn, true, near);
 
     if (!slot) return P2M_GIVE_HOLE;
+    if (!pt_present(f, pt_load(slot)) && pt_type(f, *slot) == P2M_SAMPLED)
+        (void)sample_restore(p2m, slot, false);
     if (pt_present(f, pt_load(slot))) {
         p2m_park(p2m, pt_exchange(slot, ballooned), batch);
     } else {

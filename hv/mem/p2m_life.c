@@ -6,6 +6,7 @@
 #include "mem/flush.h"
 #include "mem/frame.h"
 #include "mem/p2m_tables.h"
+#include "mem/sample.h"
 
 /* Second-level tables are walked in four levels on every CPU that has them. */
 #define P2M_LEVELS 4u
@@ -99,6 +100,7 @@ void p2m_reset(struct p2m *p2m)
     FLUSH_BATCH(batch, p2m);
 
     lock_acquire(&p2m->lock);
+    sample_drop(p2m);
     pt_visit(p2m->format, p2m->root, 0, p2m->limit, &(struct pt_visitor){.entry = forget_entry},
              &(struct forget){.p2m = p2m, .batch = &batch});
     p2m_parked(p2m, &batch, 0);

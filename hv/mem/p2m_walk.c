@@ -3,6 +3,7 @@
  * Many pages at a time, in ascending order.
  */
 #include "mem/p2m_tables.h"
+#include "mem/sample.h"
 
 static void pop_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
 {
@@ -37,6 +38,7 @@ uint64_t p2m_pop_all(struct p2m *p2m)
 }
 
 struct walk {
+    const struct p2m *p2m;
     const struct pt_format *format;
     gfn_t from, to;
     void (*visit)(void *ctx, gfn_t gfn, enum p2m_type type, mfn_t mfn);
@@ -48,7 +50,8 @@ static void walk_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
     const struct walk *w = ctx;
     const uint64_t entry = pt_load(slot);
     const enum p2m_type type = p2m_entry_type(w->format, entry);
-    const mfn_t mfn = type == P2M_PRESENT ? p2m_entry_mfn(w->format, entry) : MFN_NONE;
+    const uint64_t leaf = type == P2M_SAMPLED ? sample_behind(w->p2m, page, entry) : entry;
+    const mfn_t mfn = pt_present(w->format, leaf) ? p2m_entry_mfn(w->format, leaf) : MFN_NONE;
     const gfn_t from = page < w->from ? w->from : page;
     const gfn_t end = page + pt_span(level) > w->to ? w->to : page + pt_span(level);
 
@@ -58,7 +61,7 @@ static void walk_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
 void p2m_walk(struct p2m *p2m, gfn_t from, gfn_t to,
               void (*visit)(void *ctx, gfn_t gfn, enum p2m_type type, mfn_t mfn), void *ctx)
 {
-    struct walk w = {.format = p2m->format, .from = from, .to = to, .visit = visit, .ctx = ctx};
+    struct walk w = {.p2m = p2m, .format = p2m->format, .from = from, .to = to, .visit = visit, .ctx = ctx};
 
     lock_acquire(&p2m->lock);
     if (w.to > p2m->limit) w.to = p2m->limit;

@@ -19,6 +19,11 @@
 #define PT_INDEX_BITS 9u
 #define PT_ENTRIES    512u
 
+/* A non-present entry of some types also says a number, in bits that name no frame in any format and no CPU looks at. */
+#define PT_NOTE_SHIFT 52u
+#define PT_NOTE_BITS  10u
+#define PT_NOTE       (((1ull << PT_NOTE_BITS) - 1) << PT_NOTE_SHIFT)
+
 /* What a leaf allows; translated by the format. EPT takes no PT_WRITE without PT_READ (SDM 3C 28.3.3.1). */
 enum pt_rights {
     PT_READ = 1 << 0,
@@ -52,6 +57,7 @@ extern const struct pt_format pt_format_host;
 /* EPT pointer for tables at `root` (SDM 3C 24.6.11): write-back where it can, walk of 4, accessed and dirty
  * bits where IA32_VMX_EPT_VPID_CAP, given as `ept_vpid_cap`, offers them. */
 uint64_t ept_pointer(hpa_t root, uint64_t ept_vpid_cap);
+bool ept_accessed(uint64_t ept_vpid_cap);
 
 /* ---- entries ---- */
 

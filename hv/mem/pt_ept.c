@@ -24,7 +24,9 @@
 
 _Static_assert(((EPT_TYPE_MASK << EPT_TYPE_SHIFT) & ~EPT_FREE) == 0, "the type is in free bits");
 _Static_assert(((EPT_TYPE_MASK << EPT_TYPE_SHIFT) & EPT_ADDRESS) == 0, "a type names no frame (L1TF)");
-_Static_assert(P2M_PRESENT <= EPT_TYPE_MASK, "every type fits");
+_Static_assert(P2M_SAMPLED <= EPT_TYPE_MASK, "every type fits");
+_Static_assert((PT_NOTE & ~EPT_FREE) == 0 && (PT_NOTE & EPT_ADDRESS) == 0,
+               "a note is in free bits, and no frame");
 _Static_assert(((EPT_PRESENT | EPT_WB | EPT_LARGE | EPT_ACCESSED | EPT_DIRTY) & EPT_ADDRESS) == 0,
                "no overlap");
 
@@ -55,8 +57,13 @@ const struct pt_format pt_format_ept = {
 #define EPTP_WALK_4        (3ull << 3)
 #define EPTP_AD            (1ull << 6)
 
+bool ept_accessed(uint64_t ept_vpid_cap)
+{
+    return (ept_vpid_cap & CAP_ACCESSED_DIRTY) != 0;
+}
+
 uint64_t ept_pointer(hpa_t root, uint64_t ept_vpid_cap)
 {
     return root | EPTP_WALK_4 | (ept_vpid_cap & CAP_WB ? EPTP_WB : 0) |
-           (ept_vpid_cap & CAP_ACCESSED_DIRTY ? EPTP_AD : 0);
+           (ept_accessed(ept_vpid_cap) ? EPTP_AD : 0);
 }

@@ -15,6 +15,10 @@
     {                                                                                                        \
 #f, offsetof(struct tithe_guest_stats, f)                                                            \
     }
+#define SAMPLE(f)                                                                                            \
+    {                                                                                                        \
+#f, offsetof(struct tithe_sample, f)                                                                 \
+    }
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 const struct field host_fields[] = {
@@ -42,8 +46,13 @@ const struct field guest_fields[] = {
     GUEST(available_pages), GUEST(disk_cache_pages), GUEST(swap_in_bytes),
     GUEST(swap_out_bytes),  GUEST(major_faults),     GUEST(minor_faults),
 };
+const struct field sample_fields[] = {
+    SAMPLE(period),         SAMPLE(pages),          SAMPLE(touched),          SAMPLE(started_ns),
+    SAMPLE(started_cpu_ns), SAMPLE(finished_pages), SAMPLE(finished_touched),
+};
 const size_t host_field_count = COUNT(host_fields);
 const size_t host_more_field_count = COUNT(host_more_fields);
 const size_t vm_field_count = COUNT(vm_fields);
 const size_t vm_list_field_count = 8; /* up to consumed_pages */
 const size_t guest_field_count = COUNT(guest_fields);
+const size_t sample_field_count = COUNT(sample_fields);

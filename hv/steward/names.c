@@ -64,8 +64,30 @@ const char *name_of_refusal(uint8_t why)
         [TITHE_HELD] = "held",
         [TITHE_TWICE] = "twice",
         [TITHE_TOO_LONG] = "too-long",
+        [TITHE_TOO_MANY] = "too-many",
+        [TITHE_NO_SUCH_WAY] = "no-such-way",
     };
     return PICK(names, why);
+}
+
+const char *name_of_verb(uint32_t verb)
+{
+    static const char *const names[] = {[TITHE_VERB_BALLOON] = "balloon", [TITHE_VERB_SAMPLE] = "sample"};
+    return PICK(names, verb);
+}
+
+const char *name_of_method(uint64_t method)
+{
+    static const char *const names[] = {[TITHE_SAMPLE_ABIT] = "abit", [TITHE_SAMPLE_UNMAP] = "unmap"};
+    return PICK(names, method);
+}
+
+const char *name_of_way(const struct tithe_action *a)
+{
+    switch (a->verb) {
+    case TITHE_VERB_SAMPLE: return name_of_method(a->how);
+    default: return NULL;
+    }
 }
 
 const char *name_of_error(int64_t minus_errno)

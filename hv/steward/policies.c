@@ -145,9 +145,10 @@ static bool apply(struct policies *p, const char *function)
     const struct tithe_action *a = &plan->actions[judged.first];
     int line = strcmp(function, "tick") == 0 ? p->active->tick_line : p->active->event_line;
     char why[SCRIPT_WHY_MAX];
-    snprintf(why, sizeof why, "%s.lua:%d: %s: the plan was refused: action %u (VM %u to %llu pages): %s%s",
-             p->active->name, line, function, judged.first + 1, a->vm, (unsigned long long)a->pages[0],
-             name_of_refusal(judged.why[judged.first]), at_fault > 1 ? ", and others" : "");
+    snprintf(why, sizeof why, "%s.lua:%d: %s: the plan was refused: action %u (%s, VM %u, %llu pages): %s%s",
+             p->active->name, line, function, judged.first + 1, name_of_verb(a->verb), a->vm,
+             (unsigned long long)a->pages, name_of_refusal(judged.why[judged.first]),
+             at_fault > 1 ? ", and others" : "");
     failed(p, why);
     return false;
 }

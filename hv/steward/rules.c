@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "rules.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -26,23 +25,40 @@ const struct tithe_vm_snapshot *rules_vm(const struct tithe_snapshot *s, uint32_
     return i < s->vm_count ? &s->vm[i] : NULL;
 }
 
-static uint8_t judge(const struct tithe_snapshot *s, const struct tithe_action *a, bool seen[TITHE_VMS_MAX])
+static uint8_t judge_balloon(const struct tithe_vm_snapshot *vm, uint64_t pages)
 {
-    if (a->verb != TITHE_VERB_BALLOON) return TITHE_NO_SUCH_VERB;
+    if (vm->held) return TITHE_HELD;
+    if (pages < vm->min_pages) return TITHE_BELOW_MIN;
+    return pages > vm->max_pages ? TITHE_ABOVE_MAX : TITHE_OK;
+}
+
+static const struct {
+    uint64_t most, ways; /* pages; values of `how` */
+} verbs[] = {
+    [TITHE_VERB_BALLOON] = {UINT64_MAX, 1},
+    [TITHE_VERB_SAMPLE] = {TITHE_SAMPLE_MAX, TITHE_SAMPLE_UNMAP + 1},
+};
+
+#define VERBS (sizeof verbs / sizeof *verbs)
+
+/* seen: the verbs that earlier actions had for each VM, a bit each */
+static uint8_t judge(const struct tithe_snapshot *s, const struct tithe_action *a,
+                     uint32_t seen[TITHE_VMS_MAX])
+{
+    if (a->verb >= VERBS || verbs[a->verb].ways == 0) return TITHE_NO_SUCH_VERB;
     uint32_t i = vm_index(s, a->vm);
     if (i == s->vm_count || s->vm[i].state == TITHE_VM_STOPPED) return TITHE_NO_SUCH_VM;
-    if (seen[i]) return TITHE_TWICE;
-    seen[i] = true;
-    if (s->vm[i].held) return TITHE_HELD;
-    if (a->pages[0] < s->vm[i].min_pages) return TITHE_BELOW_MIN;
-    if (a->pages[0] > s->vm[i].max_pages) return TITHE_ABOVE_MAX;
-    return TITHE_OK;
+    if ((seen[i] & 1u << a->verb) != 0) return TITHE_TWICE;
+    seen[i] |= 1u << a->verb;
+    if (a->how >= verbs[a->verb].ways) return TITHE_NO_SUCH_WAY;
+    if (a->pages > verbs[a->verb].most) return TITHE_TOO_MANY;
+    return a->verb == TITHE_VERB_BALLOON ? judge_balloon(&s->vm[i], a->pages) : TITHE_OK;
 }
 
 uint32_t rules_judge(const struct tithe_snapshot *s, const struct tithe_action *actions, uint64_t count,
                      struct tithe_plan_result *result)
 {
-    bool seen[TITHE_VMS_MAX] = {false};
+    uint32_t seen[TITHE_VMS_MAX] = {0};
     memset(result, 0, sizeof *result);
     if (count > TITHE_PLAN_MAX) {
         result->refused = (uint32_t)(count > UINT32_MAX ? UINT32_MAX : count);

@@ -32,6 +32,7 @@ static void put_cpus(struct cborx_writer *w, const struct tithe_snapshot *snap)
         cborx_put_uint(w, "apic_id", cpu->apic_id);
         cborx_put_uint(w, "guest_ns", cpu->guest_ns);
         cborx_put_uint(w, "steward_ns", cpu->steward_ns);
+        cborx_put_uint(w, "worker_ns", cpu->worker_ns);
         cborx_put_uint(w, "idle_ns", cpu->idle_ns);
         cborx_end(w);
     }
@@ -63,6 +64,14 @@ static void put_guest(struct cborx_writer *w, const struct tithe_guest_stats *g)
     cborx_end(w);
 }
 
+static void put_sample(struct cborx_writer *w, const struct tithe_sample *sample)
+{
+    cborx_put_map(w, "sample");
+    cborx_put_text(w, "method", name_of_method(sample->method));
+    put_fields(w, sample_fields, sample_field_count, sample);
+    cborx_end(w);
+}
+
 static void put_vcpus(struct cborx_writer *w, const struct tithe_vm_snapshot *vm)
 {
     cborx_put_array(w, "vcpu");
@@ -90,6 +99,7 @@ void put_vm(struct cborx_writer *w, const char *key, const struct tithe_vm_snaps
     }
     if (all) cborx_put_bool(w, "balloon_driver", vm->balloon_driver != 0);
     if (all && vm->state != TITHE_VM_STOPPED) put_vcpus(w, vm);
+    if (all && vm->sample.period != 0) put_sample(w, &vm->sample);
     if (all && vm->guest.updated_ns != 0) put_guest(w, &vm->guest);
     cborx_end(w);
 }

@@ -208,9 +208,11 @@ static void put_plan(struct cborx_writer *w, const struct policy_check *check)
     cborx_put_array(w, "plan");
     for (uint32_t i = 0; i < shown; i++) {
         cborx_put_map(w, NULL);
-        cborx_put_text(w, "verb", "balloon");
+        cborx_put_text(w, "verb", name_of_verb(check->plan.actions[i].verb));
         cborx_put_uint(w, "vm", check->plan.actions[i].vm);
-        cborx_put_uint(w, "pages", check->plan.actions[i].pages[0]);
+        cborx_put_uint(w, "pages", check->plan.actions[i].pages);
+        const char *way = name_of_way(&check->plan.actions[i]);
+        if (way != NULL) cborx_put_text(w, "way", way);
         cborx_put_text(w, "verdict", name_of_refusal(check->result.why[i]));
         cborx_end(w);
     }
@@ -258,9 +260,10 @@ static bool plan_is_allowed(struct answer *a, const struct source *source, const
     uint32_t i = check->result.first;
     answer_fail(a, "refused", source->name,
                 "'tithe policy check' shows the whole plan; the policy in charge stays",
-                "%s.lua:%d: action %u of its plan (VM %u to %llu pages) would be refused: %s", source->name,
-                check->candidate->tick_line, i + 1, check->plan.actions[i].vm,
-                (unsigned long long)check->plan.actions[i].pages[0], name_of_refusal(check->result.why[i]));
+                "%s.lua:%d: action %u of its plan (%s, VM %u, %llu pages) would be refused: %s", source->name,
+                check->candidate->tick_line, i + 1, name_of_verb(check->plan.actions[i].verb),
+                check->plan.actions[i].vm, (unsigned long long)check->plan.actions[i].pages,
+                name_of_refusal(check->result.why[i]));
     return false;
 }
 

@@ -29,6 +29,9 @@ struct vendor {
     const char *(*cpu_start)(void);
     void (*cpu_stop)(void);
 
+    /* Whether second-level entries tell of accesses (pt_format.accessed). */
+    bool (*accessed_bits)(void);
+
     /* v->vm and v->vm->p2m are set. False: no memory. */
     bool (*vcpu_create)(struct vcpu *v);
     void (*vcpu_destroy)(struct vcpu *v);

@@ -15,6 +15,7 @@
 #include "vm/run.h"
 #include "vm/snapshot.h"
 #include "vm/solo.h"
+#include "vm/work.h"
 #include "x86/leave.h"
 #include "x86/smp.h"
 
@@ -56,6 +57,7 @@ _Noreturn void core_main(const struct boot_info *boot)
         unfit("memory", "too little: give the machine 64 MiB or more");
     }
     smp_start(vendor->cpu_start, run_forever);
+    work_init();
     need("the solo VM", solo_start());
     need("the steward", steward_init());
     log_line("tithe: ready");

@@ -3,6 +3,7 @@
 
 #include "vm/event.h"
 #include "vm/vm.h"
+#include "vm/work.h"
 
 static uint64_t applied, refused;
 
@@ -16,11 +17,54 @@ static bool same_before(const struct tithe_action *actions, uint64_t index)
     return false;
 }
 
+/* ---- verbs: each checks what is its own, and cannot fail once it is applied ---- */
+
+static enum tithe_refusal balloon_check(const struct vm *vm, const struct tithe_action *a)
+{
+    if (vm->held) {
+        return TITHE_HELD;
+    }
+    if (a->pages < vm->min_pages) {
+        return TITHE_BELOW_MIN;
+    }
+    return a->pages > vm->max_pages ? TITHE_ABOVE_MAX : TITHE_OK;
+}
+
+static void balloon(struct vm *vm, const struct tithe_action *a)
+{
+    if (vm->target_pages != a->pages) {
+        vm->target_pages = a->pages;
+        vm_apply_target(vm);
+    }
+}
+
+static enum tithe_refusal none(const struct vm *vm, const struct tithe_action *a)
+{
+    (void)vm, (void)a;
+    return TITHE_OK;
+}
+
+static void sample(struct vm *vm, const struct tithe_action *a)
+{
+    sample_ask(&vm->p2m, a->pages, a->how);
+    work_post(vm);
+}
+
+static const struct verb {
+    uint64_t most; /* pages */
+    uint64_t ways; /* that `how` chooses from */
+    enum tithe_refusal (*check)(const struct vm *vm, const struct tithe_action *a);
+    void (*apply)(struct vm *vm, const struct tithe_action *a);
+} verbs[] = {
+    [TITHE_VERB_BALLOON] = {UINT64_MAX, 1, balloon_check, balloon},
+    [TITHE_VERB_SAMPLE] = {TITHE_SAMPLE_MAX, TITHE_SAMPLE_UNMAP + 1, none, sample},
+};
+
 static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)
 {
     const struct tithe_action *a = &actions[index];
     const struct vm *vm = vm_find(a->vm);
-    if (a->verb != TITHE_VERB_BALLOON) {
+    if (a->verb >= ARRAY_LEN(verbs) || verbs[a->verb].apply == NULL) {
         return TITHE_NO_SUCH_VERB;
     }
     if (vm == NULL || vm->state == TITHE_VM_STOPPED) {
@@ -29,13 +73,10 @@ static enum tithe_refusal check(const struct tithe_action *actions, uint64_t ind
     if (same_before(actions, index)) {
         return TITHE_TWICE;
     }
-    if (vm->held) {
-        return TITHE_HELD;
+    if (a->how >= verbs[a->verb].ways) {
+        return TITHE_NO_SUCH_WAY;
     }
-    if (a->pages[0] < vm->min_pages) {
-        return TITHE_BELOW_MIN;
-    }
-    return a->pages[0] > vm->max_pages ? TITHE_ABOVE_MAX : TITHE_OK;
+    return a->pages > verbs[a->verb].most ? TITHE_TOO_MANY : verbs[a->verb].check(vm, a);
 }
 
 static const char *const refusals[] = {
@@ -47,16 +88,9 @@ static const char *const refusals[] = {
     [TITHE_HELD] = "the operator holds this VM's target",
     [TITHE_TWICE] = "a second action of this verb for this VM",
     [TITHE_TOO_LONG] = "too many actions",
+    [TITHE_TOO_MANY] = "more pages than the verb takes in one action",
+    [TITHE_NO_SUCH_WAY] = "no such method, order or group",
 };
-
-static void apply(const struct tithe_action *a)
-{
-    struct vm *vm = vm_find(a->vm);
-    if (vm->target_pages != a->pages[0]) {
-        vm->target_pages = a->pages[0];
-        vm_apply_target(vm);
-    }
-}
 
 bool plan_apply(const struct tithe_action *actions, uint64_t count, struct tithe_plan_result *result)
 {
@@ -80,7 +114,7 @@ bool plan_apply(const struct tithe_action *actions, uint64_t count, struct tithe
         return false;
     }
     for (uint64_t i = 0; i < count; i++) {
-        apply(&actions[i]);
+        verbs[actions[i].verb].apply(vm_find(actions[i].vm), &actions[i]);
     }
     applied++;
     return true;

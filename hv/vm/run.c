@@ -9,6 +9,7 @@
 #include "vm/exits.h"
 #include "vm/mgmt.h"
 #include "vm/vm_table.h"
+#include "vm/work.h"
 #include "vm/world.h"
 #include "x86/cpu.h"
 #include "x86/fpu.h"
@@ -89,8 +90,10 @@ static bool asked_for(const struct vm *vm)
 /* May it run now? Otherwise whoever changes that wakes it. */
 static bool runnable(struct sched_entity *e)
 {
-    if (e->steward) {
-        return steward_runnable();
+    switch (e->kind) {
+    case SCHED_STEWARD: return steward_runnable();
+    case SCHED_WORKER: return work_waiting();
+    case SCHED_VCPU: break;
     }
     const struct vcpu *v = vcpu_of(e);
     return !blocked(v) && v->vm->state == TITHE_VM_RUNNING && !asked_for(v->vm);
@@ -98,7 +101,7 @@ static bool runnable(struct sched_entity *e)
 
 static void switch_in(struct sched_entity *e)
 {
-    if (!e->steward) {
+    if (e->kind == SCHED_VCPU) {
         fpu_switch(NULL, &vcpu_of(e)->fpu);
     }
 }
@@ -106,7 +109,7 @@ static void switch_in(struct sched_entity *e)
 /* From here on any CPU may have it: nothing of it stays in this one. */
 static void put(struct sched_entity *e, bool again)
 {
-    if (!e->steward) {
+    if (e->kind == SCHED_VCPU) {
         vendor->park();
         fpu_switch(&vcpu_of(e)->fpu, NULL);
     }
@@ -174,19 +177,21 @@ uint64_t run_steward_ns(uint64_t since_ns)
 static void turn(struct sched_entity *e, uint64_t from_ns)
 {
     struct percpu *cpu = this_cpu();
-    if (!e->steward) {
-        vcpu_turn(vcpu_of(e));
-        const uint64_t ns = time_now_ns() - from_ns;
-        sched_charge(e, ns);
-        cpu->guest_ns += ns;
-        return;
+    uint64_t counted = 0;
+    switch (e->kind) {
+    case SCHED_VCPU: vcpu_turn(vcpu_of(e)); break;
+    case SCHED_WORKER: work_turn(); break;
+    case SCHED_STEWARD:
+        steward_turn();
+        counted = e->cpu_ns + run_steward_ns(from_ns);
+        break;
     }
-    steward_turn();
-    const uint64_t counted = e->cpu_ns + run_steward_ns(from_ns);
     const uint64_t ns = time_now_ns() - from_ns;
-    sched_charge(e, ns); /* its place in the queue is by all of the time */
-    cpu->steward_ns += ns;
-    e->cpu_ns = counted;
+    sched_charge(e, ns);
+    cpu->turns_ns[e->kind] += ns;
+    if (e->kind == SCHED_STEWARD) {
+        e->cpu_ns = counted; /* its place in the queue is by all of the time */
+    }
 }
 
 static void idle(uint64_t next_ns)
@@ -326,7 +331,8 @@ _Noreturn void run_forever(void)
         } else if (runnable(current)) {
             const uint64_t now = time_now_ns();
             /* The steward is looked after even when nobody waits: it has a budget. */
-            time_arm(earlier(next, now + (sched_waiting() || current->steward ? slice_ns : TURN_NS)));
+            time_arm(earlier(next,
+                             now + (sched_waiting() || current->kind == SCHED_STEWARD ? slice_ns : TURN_NS)));
             turn(current, now);
         }
     }

@@ -198,10 +198,10 @@ static enum waiting who_waits(uint32_t me)
 
 /* ---- the life of an entity ---- */
 
-void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, bool steward)
+void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, enum sched_kind kind)
 {
     ASSERT(weight > 0);
-    *e = (struct sched_entity){.weight = weight, .cpu = cpu, .steward = steward, .pinned = steward};
+    *e = (struct sched_entity){.weight = weight, .cpu = cpu, .kind = kind, .pinned = kind == SCHED_STEWARD};
     catch_up(e, 0);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who runs next: vCPUs and the steward, by virtual time, which is CPU time divided by weight. Each CPU has a queue; the
+ * Who runs next: vCPUs, the steward and the worker (vm/work.h), by virtual time, which is CPU time divided by weight. Each CPU has a queue; the
  * least-served runs first. Virtual time means the same on all CPUs, so a CPU that finds somebody in another's queue who is
  * behind its own best by more than a few slices (or finds its own queue empty) takes that one: this keeps CPUs busy
  * and shares proportional over the whole machine.
@@ -15,6 +15,8 @@
 /* The weight of one fair part: a VM of 1000 CPU shares and one vCPU. So an eighth of one share has three digits yet. */
 #define SCHED_WEIGHT (1u << 20)
 
+enum sched_kind { SCHED_VCPU, SCHED_STEWARD, SCHED_WORKER };
+
 struct sched_entity {
     struct sched_entity *next; /* in the run queue, by ascending vtime */
     uint64_t vtime;            /* CPU time used, by weight: 64 ns for SCHED_WEIGHT are 1 */
@@ -23,14 +25,14 @@ struct sched_entity {
     uint32_t rest; /* of vtime: what the division by the weight has left, in 1/weight */
     uint32_t cpu;  /* whose queue it is in, or goes to when woken; where it runs while on_cpu */
     bool queued;
-    bool on_cpu;  /* between sched_next and sched_put */
-    bool woken;   /* while on_cpu: sched_put queues it whatever it says */
-    bool pinned;  /* never leaves `cpu` (the steward) */
-    bool steward; /* the steward; else a vCPU */
+    bool on_cpu; /* between sched_next and sched_put */
+    bool woken;  /* while on_cpu: sched_put queues it whatever it says */
+    bool pinned; /* never leaves `cpu` (the steward) */
+    enum sched_kind kind;
 };
 
 /* Starts where those are who wait now: at the clock. The steward is pinned to `cpu`; others only start there. weight > 0. */
-void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, bool steward);
+void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, enum sched_kind kind);
 /* Runnable (again): joins a queue, its CPU's or that of an idle one, with at most a small credit for the time it slept,
  * and makes that CPU look up (smp_kick_later) if it is idle or runs somebody less deserving. On a CPU just now: sched_put will queue it.
  * No effect when queued already. */

@@ -87,6 +87,9 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .guest = vm->platform.balloon.stats,
     };
     memcpy(s->name, vm->name, sizeof s->name);
+    if (vm->sample.counts.period != 0) {
+        sample_counts(&vm->p2m, &s->sample);
+    }
     for (int kind = 0; kind < EXIT_KINDS; kind++) {
         s->exits += vm->ended_exits[kind];
     }
@@ -113,8 +116,9 @@ static void fill_cpus(void)
     snapshot->idle_ns = 0;
     for (uint32_t i = 0; i < snapshot->cpus; i++) {
         const struct percpu *cpu = percpu_of(i);
-        snapshot->cpu[i] = (struct tithe_cpu_snapshot){.guest_ns = cpu->guest_ns,
-                                                       .steward_ns = cpu->steward_ns,
+        snapshot->cpu[i] = (struct tithe_cpu_snapshot){.guest_ns = cpu->turns_ns[SCHED_VCPU],
+                                                       .steward_ns = cpu->turns_ns[SCHED_STEWARD],
+                                                       .worker_ns = cpu->turns_ns[SCHED_WORKER],
                                                        .idle_ns = run_idle_ns(i),
                                                        .apic_id = cpu->apic_id};
         snapshot->idle_ns += snapshot->cpu[i].idle_ns;

@@ -124,11 +124,15 @@ static const struct {
 
 static uint64_t guest_ns(uint32_t cpu)
 {
-    return percpu_of(cpu)->guest_ns;
+    return percpu_of(cpu)->turns_ns[SCHED_VCPU];
 }
 static uint64_t steward_ns(uint32_t cpu)
 {
-    return percpu_of(cpu)->steward_ns;
+    return percpu_of(cpu)->turns_ns[SCHED_STEWARD];
+}
+static uint64_t worker_ns(uint32_t cpu)
+{
+    return percpu_of(cpu)->turns_ns[SCHED_WORKER];
 }
 static uint64_t interrupts(uint32_t cpu)
 {
@@ -141,6 +145,7 @@ static const struct {
 } cpu_counters[] = {
     {"", ".guest_ns", guest_ns},
     {"", ".steward_ns", steward_ns},
+    {"", ".worker_ns", worker_ns},
     {"", ".idle_ns", run_idle_ns},
     {"", ".interrupts", interrupts},
     {"lock.", ".sched", sched_contended},

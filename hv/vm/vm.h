@@ -8,6 +8,7 @@
 #include "dev/platform.h"
 #include "lib/cpu_index.h"
 #include "mem/p2m.h"
+#include "mem/sample.h"
 #include "tithe/abi.h"
 #include "vm/guest_cpuid.h"
 #include "vm/vcpu.h"
@@ -23,6 +24,7 @@ struct vm {
     enum tithe_vm_state state;
     char name[TITHE_NAME_MAX];
     struct p2m p2m;
+    struct sample sample; /* p2m.sample */
     uint64_t tlb_generation;    /* grows with every flush of the map; from 1 */
     uint64_t flushed[CPUS_MAX]; /* VT-x: the generation that each CPU has flushed for; 0: it never has */
     struct tithe_create config;

@@ -7,6 +7,7 @@
 #include "lib/string.h"
 #include "mem/direct.h"
 #include "mem/frame.h"
+#include "mem/permute.h"
 #include "virt/vendor.h"
 #include "vm/event.h"
 #include "vm/vm_boot.h"
@@ -178,7 +179,7 @@ static struct vcpu *vcpu_new(struct vm *vm, uint32_t index)
     v->vm = vm;
     v->index = index;
     v->state = VCPU_STOPPED;
-    sched_init(&v->sched, next_cpu(), vm_vcpu_weight(vm), false);
+    sched_init(&v->sched, next_cpu(), vm_vcpu_weight(vm), SCHED_VCPU);
     timer_init(&v->timer, vcpu_on_timer);
     if (!fpu_state_init(&v->fpu)) {
         free_struct(v, sizeof *v);
@@ -236,6 +237,9 @@ static struct vm *vm_new(const struct tithe_create *c, uint16_t slot)
         return NULL;
     }
     vm->p2m.flush = flush_wanted();
+    vm->p2m.sample = &vm->sample;
+    vm->sample.accessed = vendor->accessed_bits();
+    vm->sample.random = permute_mix(rdtsc());
     vm->slot = slot;
     vm->config = *c;
     memcpy(vm->name, c->name, sizeof vm->name);

@@ -11,6 +11,7 @@
 #include "vm/stats.h"
 #include "vm/vm_boot.h"
 #include "vm/vm_table.h"
+#include "vm/work.h"
 #include "x86/time.h"
 
 void vm_charge(struct vm *vm, uint64_t since_ns)
@@ -122,6 +123,7 @@ void vm_stop(struct vm *vm, enum tithe_stop why, uint64_t exit_code)
         return;
     }
     quiesce(vm, TITHE_VM_STOPPED);
+    work_cancel(vm);
     vm->stop_reason = why;
     vm->exit_code = exit_code;
     vm_free_vcpus(vm);
@@ -145,6 +147,7 @@ void vm_destroy(struct vm *vm)
 static void reboot(struct vm *vm, bool start)
 {
     char reason[TITHE_REASON_MAX] = "";
+    work_cancel(vm);
     p2m_reset(&vm->p2m);
     platform_reset(&vm->platform, time_now_ns());
     vm->balloon_driver = false;

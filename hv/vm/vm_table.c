@@ -63,6 +63,17 @@ void vm_set_add(struct vm_set *set, const struct vm *vm)
     __atomic_fetch_or(&set->slots[bit / 64], 1ull << bit % 64, __ATOMIC_SEQ_CST);
 }
 
+void vm_set_remove(struct vm_set *set, const struct vm *vm)
+{
+    const unsigned bit = vm->slot - 1u;
+    __atomic_fetch_and(&set->slots[bit / 64], ~(1ull << bit % 64), __ATOMIC_SEQ_CST);
+}
+
+bool vm_set_has(const struct vm_set *set, size_t place)
+{
+    return (__atomic_load_n(&set->slots[place / 64], __ATOMIC_SEQ_CST) >> place % 64 & 1) != 0;
+}
+
 bool vm_set_empty(const struct vm_set *set)
 {
     uint64_t any = 0;

@@ -20,6 +20,8 @@ extern struct vm_set vms_pending;        /* vm->pending says what */
 extern struct vm_set vms_without_memory; /* with vCPUs that wait for frames */
 
 void vm_set_add(struct vm_set *set, const struct vm *vm);
+void vm_set_remove(struct vm_set *set, const struct vm *vm);
+bool vm_set_has(const struct vm_set *set, size_t place);
 bool vm_set_empty(const struct vm_set *set);
 /* Boot CPU: empties it, and calls `act` for each that is still there. */
 void vm_set_take(struct vm_set *set, void (*act)(struct vm *vm));

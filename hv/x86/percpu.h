@@ -43,8 +43,7 @@ struct percpu {
 
     bool resched;           /* whoever runs is to give way: vm/run.c looks for something better */
     uint64_t idle_ns;       /* time spent in cpu_idle by vm/run.c */
-    uint64_t guest_ns;      /* in turns of vCPUs, their exits included */
-    uint64_t steward_ns;    /* in turns of the steward */
+    uint64_t turns_ns[3];   /* in turns, their exits included, by enum sched_kind */
     uint64_t running_vtime; /* of whom this CPU runs, for sched_wake; UINT64_MAX when idle */
     bool errands;           /* one of the next two is to be seen to when no lock is held: vm/run.c */
     uint64_t kicks;         /* CPUs that smp_send_kicks is to kick, a bit each */

@@ -14,6 +14,11 @@ mem_property_SRCS := tests/unit/mem_property.c tests/unit/mem_model.c $(MEM_TEST
 mem_property_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_property_LIBS := $(MEM_TEST_SANITIZE)
 
+UNIT_TESTS += mem_sample
+mem_sample_SRCS := tests/unit/mem_sample.c $(MEM_TEST_SRCS)
+mem_sample_CFLAGS := $(MEM_TEST_CFLAGS)
+mem_sample_LIBS := -lcmocka $(MEM_TEST_SANITIZE)
+
 # The walker alone, all formats; `make build/tests/fuzz/mem_walker` makes the fuzzer.
 UNIT_TESTS += mem_walker
 MEM_WALKER_SRCS := tests/fuzz/mem_walker.c tests/unit/mem_tables.c tests/unit/host_env.c \

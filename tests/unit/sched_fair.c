@@ -58,7 +58,7 @@ static struct task *add_task(uint32_t weight, uint32_t cpu)
 {
     struct task *t = &tasks[task_count++];
     *t = (struct task){.wake_ns = NEVER, .left_ns = NEVER, .wait_from_ns = NEVER};
-    sched_init(&t->e, cpu, weight, false);
+    sched_init(&t->e, cpu, weight, SCHED_VCPU);
     return t;
 }
 

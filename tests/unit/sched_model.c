@@ -348,7 +348,7 @@ static void begin(uint32_t count)
     clock_now = 0;
     /* The last turn of another test, without a slice perhaps, is over. */
     struct sched_entity e;
-    sched_init(&e, 0, SCHED_WEIGHT, false);
+    sched_init(&e, 0, SCHED_WEIGHT, SCHED_VCPU);
     for (uint32_t i = 0; i < CPUS_MAX; i++) {
         cpus_be(i);
         assert_null(sched_next(NULL));
@@ -365,7 +365,7 @@ static void begin(uint32_t count)
     }
     for (unsigned i = 0; i < ENTITIES; i++) {
         models[i] = (struct model){.cpu = i % count, .weight = some_weight(), .pinned = i == 0};
-        sched_init(&entities[i], models[i].cpu, models[i].weight, i == 0);
+        sched_init(&entities[i], models[i].cpu, models[i].weight, i == 0 ? SCHED_STEWARD : SCHED_VCPU);
         models[i].base = clock_now = entities[i].vtime;
     }
 }

@@ -30,9 +30,9 @@ static void start(uint32_t count)
         }
     }
     cpus_reset(count);
-    sched_init(&a, 0, SCHED_WEIGHT, false);
-    sched_init(&b, 0, SCHED_WEIGHT, false);
-    sched_init(&c, 0, 4 * SCHED_WEIGHT, false);
+    sched_init(&a, 0, SCHED_WEIGHT, SCHED_VCPU);
+    sched_init(&b, 0, SCHED_WEIGHT, SCHED_VCPU);
+    sched_init(&c, 0, 4 * SCHED_WEIGHT, SCHED_VCPU);
 }
 
 /* This CPU turns to whoever is next. */
@@ -279,7 +279,7 @@ static void the_steward_stays(void **state)
 
     (void)state;
     start(2);
-    sched_init(&s, 0, 4 * SCHED_WEIGHT, true);
+    sched_init(&s, 0, 4 * SCHED_WEIGHT, SCHED_STEWARD);
     sched_wake(&a);
     assert_ptr_equal(go_on(NULL), &a);
     sched_charge(&a, MS);
@@ -329,12 +329,12 @@ static void stealing_needs_a_lag(void **state)
 {
     (void)state;
     start(2);
-    sched_init(&b, 1, SCHED_WEIGHT, false);
+    sched_init(&b, 1, SCHED_WEIGHT, SCHED_VCPU);
     sched_wake(&a);
     sched_wake(&b);
     assert_ptr_equal(sched_next(NULL), &a);
     assert_ptr_equal(go_on_as(1, NULL), &b);
-    sched_init(&c, 0, SCHED_WEIGHT, false);
+    sched_init(&c, 0, SCHED_WEIGHT, SCHED_VCPU);
     sched_wake(&c); /* waits for CPU 0 */
     sched_charge(&b, 4 * MS);
     assert_ptr_equal(go_on_as(1, &b), &b);
@@ -354,9 +354,9 @@ static void stealing_takes_the_least_served(void **state)
 {
     (void)state;
     start(4);
-    sched_init(&a, 1, SCHED_WEIGHT, false);
-    sched_init(&b, 2, SCHED_WEIGHT, false);
-    sched_init(&c, 3, SCHED_WEIGHT, false);
+    sched_init(&a, 1, SCHED_WEIGHT, SCHED_VCPU);
+    sched_init(&b, 2, SCHED_WEIGHT, SCHED_VCPU);
+    sched_init(&c, 3, SCHED_WEIGHT, SCHED_VCPU);
     sched_wake(&a);
     sched_wake(&b);
     sched_wake(&c);
@@ -375,7 +375,7 @@ static void a_turn_without_a_slice_ends_when_somebody_waits(void **state)
 {
     (void)state;
     start(3);
-    sched_init(&b, 1, SCHED_WEIGHT, false);
+    sched_init(&b, 1, SCHED_WEIGHT, SCHED_VCPU);
     sched_wake(&a);
     sched_wake(&b);
     assert_ptr_equal(go_on_as(0, NULL), &a);
@@ -397,7 +397,7 @@ static void a_turn_without_a_slice_ends_when_somebody_waits(void **state)
     assert_true(sched_waiting());
     /* They look by themselves from now on. */
     struct sched_entity d;
-    sched_init(&d, 0, SCHED_WEIGHT, false);
+    sched_init(&d, 0, SCHED_WEIGHT, SCHED_VCPU);
     sched_wake(&d);
     assert_int_equal(cpus_kicks(0) + cpus_kicks(1), 0);
     sched_sync(&d);

@@ -258,7 +258,7 @@ static void put(struct task *t, bool again)
 
 static void begin_task(struct task *t, uint32_t weight)
 {
-    sched_init(&t->e, any(setting.cpus), weight, false);
+    sched_init(&t->e, any(setting.cpus), weight, SCHED_VCPU);
     timer_init(&t->timer, fire);
     t->owner = 0;
     if (setting.pinned && t == &tasks[setting.hogs]) {

@@ -175,7 +175,7 @@ static void make_vcpu(struct vcpu *v, uint32_t index, enum vcpu_state state)
 {
     *v = (struct vcpu){.vm = &vm, .index = index, .state = state, .regs.rflags = RFLAGS_IF};
     v->lapic.timer_deadline_ns = NO_DEADLINE;
-    sched_init(&v->sched, 0, SCHED_WEIGHT, false);
+    sched_init(&v->sched, 0, SCHED_WEIGHT, SCHED_VCPU);
     timer_init(&v->timer, vcpu_on_timer);
     vm.vcpu[vm.vcpu_count++] = v;
 }

@@ -148,9 +148,27 @@ struct tithe_vcpu_snapshot {
 struct tithe_cpu_snapshot {
     uint64_t guest_ns; /* turns of vCPUs, their exits included */
     uint64_t steward_ns;
+    uint64_t worker_ns; /* plans carried out in the background */
     uint64_t idle_ns;
     uint32_t apic_id;
     uint32_t unused;
+};
+
+enum tithe_sample_method {
+    TITHE_SAMPLE_ABIT = 0,  /* by accessed bits: no exits */
+    TITHE_SAMPLE_UNMAP = 1, /* by faults: the paper's */
+};
+
+/* Sampling of a VM's working set: how many of so many random pages its guest has touched. */
+struct tithe_sample {
+    uint64_t period;  /* number of the period under way; 0: none has begun */
+    uint64_t method;  /* enum tithe_sample_method: without accessed bits the CPU leaves UNMAP only */
+    uint64_t pages;   /* in the sample of the period under way */
+    uint64_t touched; /* of these, so far: by accessed bits, as of the last look */
+    uint64_t started_ns;
+    uint64_t started_cpu_ns; /* the VM's cpu_ns then: its own, virtual time */
+    uint64_t finished_pages; /* of the period before; 0: there was none */
+    uint64_t finished_touched;
 };
 
 struct tithe_vm_snapshot {
@@ -180,6 +198,7 @@ struct tithe_vm_snapshot {
     uint64_t vcpus;
     uint64_t console_offset; /* bytes the guest has written to its console so far */
     uint64_t cpu_shares;     /* weight against other VMs on the CPUs, all vCPUs together */
+    struct tithe_sample sample;
     struct tithe_vcpu_snapshot vcpu[TITHE_VCPUS_MAX]; /* `vcpus` of them */
     struct tithe_guest_stats guest;
 };
@@ -217,13 +236,21 @@ struct tithe_snapshot {
 /* ---- Plan --------------------------------------------------------------- */
 
 enum tithe_verb {
-    TITHE_VERB_BALLOON = 1, /* pages[0]: target of the VM in pages; min_pages <= it <= max_pages */
+    TITHE_VERB_BALLOON = 1, /* pages: target of the VM; min_pages <= it <= max_pages */
+    /* Ends the period of sampling under way and begins one with so many random pages, 1 .. TITHE_SAMPLE_MAX; 0: only brings
+     * `touched` of the one under way up to date. how: enum tithe_sample_method. */
+    TITHE_VERB_SAMPLE = 2,
 };
 
+#define TITHE_SAMPLE_MAX 1024u
+
+/* BALLOON takes effect at once. What the other verbs ask for is done soon, in the background; asking again replaces what has not
+ * been done yet, and a reboot or the end of the VM ends it. */
 struct tithe_action {
     uint32_t verb;
     uint32_t vm;
-    uint64_t pages[2];
+    uint64_t pages;
+    uint64_t how; /* 0 where the verb knows no choice */
 };
 
 /* Why an action was refused. */
@@ -233,9 +260,11 @@ enum tithe_refusal {
     TITHE_NO_SUCH_VM = 2, /* never was, or has ended */
     TITHE_BELOW_MIN = 3,
     TITHE_ABOVE_MAX = 4,
-    TITHE_HELD = 5,     /* the operator holds this VM's target */
-    TITHE_TWICE = 6,    /* a second action of this verb for this VM */
-    TITHE_TOO_LONG = 7, /* more than TITHE_PLAN_MAX actions */
+    TITHE_HELD = 5,        /* the operator holds this VM's target */
+    TITHE_TWICE = 6,       /* a second action of this verb for this VM */
+    TITHE_TOO_LONG = 7,    /* more than TITHE_PLAN_MAX actions */
+    TITHE_TOO_MANY = 8,    /* pages of one action of this verb */
+    TITHE_NO_SUCH_WAY = 9, /* `how` is none of the verb's */
 };
 
 struct tithe_plan_result {

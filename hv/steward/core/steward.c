@@ -77,7 +77,7 @@ const char *steward_init(void)
     arena_pages = arena_mib * (MIB / PAGE_BYTES);
     policy_budget_ns = boot_option_u64("policy_ms", 400) * 1000000;
     protocol_budget_ns = boot_option_u64("protocol_ms", 5000) * 1000000;
-    sched_init(&process.sched, this_cpu()->index, 4 * SCHED_WEIGHT, true);
+    sched_init(&process.sched, this_cpu()->index, 4 * SCHED_WEIGHT, SCHED_STEWARD);
     process.sched.pinned = true;
     if (!fpu_state_init(&process.fpu)) {
         return "no memory for its FPU state";

@@ -39,16 +39,70 @@ static uint64_t whole(struct taker *t, int action, const char *field)
     return (uint64_t)value;
 }
 
-static void check_fields(struct taker *t, int action)
+/* What an action of each verb says besides `verb` and `vm`. */
+static const struct verb {
+    const char *name;
+    uint32_t verb;
+    const char *pages;       /* field that becomes `pages` */
+    const char *how;         /* field that becomes `how`, or NULL */
+    const char *const *ways; /* its words, in order; the first when it is left out */
+} verbs[] = {
+    {"balloon", TITHE_VERB_BALLOON, "size_pages", NULL, NULL},
+    {"sample", TITHE_VERB_SAMPLE, "pages", "method", (const char *const[]){"abit", "unmap", NULL}},
+};
+#define VERBS (sizeof verbs / sizeof *verbs)
+
+static void check_fields(struct taker *t, int action, const struct verb *verb)
 {
     lua_State *L = t->L;
     for (lua_pushnil(L); lua_next(L, action); lua_pop(L, 1)) {
         const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
         if (key == NULL) bad(t, "has a field whose name is not text");
-        if (strcmp(key, "verb") != 0 && strcmp(key, "vm") != 0 && strcmp(key, "size_pages") != 0) {
-            bad(t, lua_pushfstring(L, "has the field '%s'; balloon takes vm and size_pages", key));
+        if (strcmp(key, "verb") != 0 && strcmp(key, "vm") != 0 && strcmp(key, verb->pages) != 0 &&
+            (verb->how == NULL || strcmp(key, verb->how) != 0)) {
+            bad(t, lua_pushfstring(L, "has the field '%s'; %s takes vm, %s%s%s", key, verb->name, verb->pages,
+                                   verb->how != NULL ? ", " : "", verb->how != NULL ? verb->how : ""));
         }
     }
+}
+
+static const struct verb *take_verb(struct taker *t, int action)
+{
+    lua_State *L = t->L;
+    lua_pushliteral(L, "verb");
+    if (lua_rawget(L, action) != LUA_TSTRING) bad(t, "has no 'verb' that is text");
+    for (size_t i = 0; i < VERBS; i++) {
+        if (strcmp(lua_tostring(L, -1), verbs[i].name) != 0) continue;
+        lua_pop(L, 1);
+        return &verbs[i];
+    }
+    luaL_Buffer names;
+    const char *verb = lua_tostring(L, -1);
+    luaL_buffinit(L, &names);
+    for (size_t i = 0; i < VERBS; i++) {
+        luaL_addstring(&names, i > 0 ? ", " : "");
+        luaL_addstring(&names, verbs[i].name);
+    }
+    luaL_pushresult(&names);
+    bad(t, lua_pushfstring(L, "has the verb '%s'; there are: %s", verb, lua_tostring(L, -1)));
+}
+
+static uint64_t take_way(struct taker *t, int action, const struct verb *verb)
+{
+    lua_State *L = t->L;
+    if (verb->how == NULL) return 0;
+    lua_pushstring(L, verb->how);
+    int type = lua_rawget(L, action);
+    if (type != LUA_TNIL && type != LUA_TSTRING)
+        bad(t, lua_pushfstring(L, "has '%s' of type %s, not text", verb->how, luaL_typename(L, -1)));
+    uint64_t way = 0;
+    while (type == LUA_TSTRING && strcmp(lua_tostring(L, -1), verb->ways[way]) != 0) {
+        if (verb->ways[++way] == NULL)
+            bad(t, lua_pushfstring(L, "has %s = '%s', which is none of %s", verb->how, lua_tostring(L, -1),
+                                   verb->name));
+    }
+    lua_pop(L, 1);
+    return way;
 }
 
 static void take_action(struct taker *t, struct tithe_action *out)
@@ -56,19 +110,14 @@ static void take_action(struct taker *t, struct tithe_action *out)
     lua_State *L = t->L;
     if (!lua_istable(L, -1)) bad(t, lua_pushfstring(L, "is a %s, not a table", luaL_typename(L, -1)));
     int action = lua_gettop(L);
-    lua_pushliteral(L, "verb");
-    if (lua_rawget(L, action) != LUA_TSTRING) bad(t, "has no 'verb' that is text");
-    if (strcmp(lua_tostring(L, -1), "balloon") != 0) {
-        bad(t, lua_pushfstring(L, "has the verb '%s'; there is: balloon", lua_tostring(L, -1)));
-    }
-    lua_pop(L, 1);
+    const struct verb *verb = take_verb(t, action);
     uint64_t vm = whole(t, action, "vm");
     if (vm > UINT32_MAX) bad(t, "has a 'vm' that is no VM's id");
-    out->verb = TITHE_VERB_BALLOON;
-    out->vm = (uint32_t)vm;
-    out->pages[0] = whole(t, action, "size_pages");
-    out->pages[1] = 0;
-    check_fields(t, action);
+    *out = (struct tithe_action){.verb = verb->verb,
+                                 .vm = (uint32_t)vm,
+                                 .pages = whole(t, action, verb->pages),
+                                 .how = take_way(t, action, verb)};
+    check_fields(t, action, verb);
 }
 
 static void name_place(struct taker *t, const char *function)

@@ -10,13 +10,16 @@
 #include "names.h"
 #include "script.h"
 
-/* Registry keys. by_id has each VM's table under its id, and its guest's under minus the id. */
+/* Registry keys. by_id has each VM's table under its id, and those of its parts under its id less a multiple of PART. */
 static const char host_key, vms_key, by_id_key, names_key;
 
+#define PART (1ll << 32)
+
 /* Where the names of fields begin in the list under names_key: as strings that need not be found again. */
-#define HOST_NAMES  1
-#define VM_NAMES    (HOST_NAMES + (int)host_field_count)
-#define GUEST_NAMES (VM_NAMES + (int)vm_field_count)
+#define HOST_NAMES   1
+#define VM_NAMES     (HOST_NAMES + (int)host_field_count)
+#define GUEST_NAMES  (VM_NAMES + (int)vm_field_count)
+#define SAMPLE_NAMES (GUEST_NAMES + (int)guest_field_count)
 
 static void set_integer(lua_State *L, const char *name, uint64_t value)
 {
@@ -71,10 +74,11 @@ static void add_names(lua_State *L, int from, const struct field *fields, size_t
 
 static int push_names(lua_State *L)
 {
-    if (push_kept(L, &names_key, GUEST_NAMES + (int)guest_field_count, 0)) {
+    if (push_kept(L, &names_key, SAMPLE_NAMES + (int)sample_field_count, 0)) {
         add_names(L, HOST_NAMES, host_fields, host_field_count);
         add_names(L, VM_NAMES, vm_fields, vm_field_count);
         add_names(L, GUEST_NAMES, guest_fields, guest_field_count);
+        add_names(L, SAMPLE_NAMES, sample_fields, sample_field_count);
     }
     return lua_gettop(L);
 }
@@ -120,29 +124,49 @@ void view_push_host(struct script *s)
     lua_pop(L, 2);
 }
 
-/* The field `guest` of the VM's table on top: nil as long as the guest has told nothing. */
-static void fill_guest(lua_State *L, int by_id, int names, const struct tithe_vm_snapshot *vm,
-                       struct tithe_guest_stats *kept, bool all)
+/* A field of a VM that is a table of numbers, or nil. */
+struct part {
+    const char *name;
+    lua_Integer place; /* of its table in by_id, less the id */
+    struct fill fill;
+};
+
+/* Into the VM's table on top. `given`: there is something to tell; it was so in `kept`. */
+static void fill_part(lua_State *L, int by_id, const struct part *part, uint32_t id, bool given, bool appears,
+                      const void *from, void *kept)
 {
-    const struct tithe_guest_stats *g = &vm->guest;
-    bool appears = all || (g->updated_ns == 0) != (kept->updated_ns == 0);
-    if (g->updated_ns == 0) {
+    if (!given) {
         if (!appears) return;
-        lua_pushliteral(L, "guest");
+        lua_pushstring(L, part->name);
         lua_pushnil(L);
         lua_rawset(L, -3);
-        kept->updated_ns = 0;
         return;
     }
-    if (g->updated_ns == kept->updated_ns && !appears) return;
-    push_by_id(L, by_id, -(lua_Integer)vm->id, (int)guest_field_count);
+    push_by_id(L, by_id, (lua_Integer)id - part->place, (int)part->fill.count);
     if (appears) {
-        lua_pushliteral(L, "guest");
+        lua_pushstring(L, part->name);
         lua_pushvalue(L, -2);
         lua_rawset(L, -4);
     }
-    fill(L, &(struct fill){guest_fields, guest_field_count, names, GUEST_NAMES, appears}, g, kept);
+    struct fill f = part->fill;
+    f.all = appears;
+    fill(L, &f, from, kept);
     lua_pop(L, 1);
+}
+
+static void fill_parts(lua_State *L, int by_id, int names, const struct tithe_vm_snapshot *vm,
+                       struct tithe_vm_snapshot *kept, bool all)
+{
+    const struct part guest = {"guest", PART, {guest_fields, guest_field_count, names, GUEST_NAMES, false}};
+    const struct part sample = {
+        "sample", 2 * PART, {sample_fields, sample_field_count, names, SAMPLE_NAMES, false}};
+    bool told = vm->guest.updated_ns != 0, tells = all || told != (kept->guest.updated_ns != 0);
+    if (tells || vm->guest.updated_ns != kept->guest.updated_ns)
+        fill_part(L, by_id, &guest, vm->id, told, tells, &vm->guest, &kept->guest);
+    kept->guest.updated_ns = vm->guest.updated_ns;
+    bool sampled = vm->sample.period != 0, begins = all || sampled != (kept->sample.period != 0);
+    fill_part(L, by_id, &sample, vm->id, sampled, begins, &vm->sample, &kept->sample);
+    kept->sample.period = vm->sample.period;
 }
 
 /* Pushes the VM's table. Returns whether it is new here. */
@@ -161,7 +185,7 @@ static bool push_vm(lua_State *L, int by_id, int names, const struct tithe_vm_sn
     if (all || vm->balloon_driver != kept->balloon_driver)
         set_boolean(L, "balloon_driver", vm->balloon_driver != 0);
     fill(L, &(struct fill){vm_fields, vm_field_count, names, VM_NAMES, all}, vm, kept);
-    fill_guest(L, by_id, names, vm, &kept->guest, all);
+    fill_parts(L, by_id, names, vm, kept, all);
     kept->id = vm->id;
     kept->state = vm->state;
     kept->held = vm->held;
@@ -183,7 +207,7 @@ static void forget_gone(lua_State *L, int by_id, const struct tithe_snapshot *sn
     for (lua_pushnil(L); lua_next(L, by_id);) {
         lua_pop(L, 1);
         lua_Integer id = lua_tointeger(L, -1);
-        if (find(snap, id < 0 ? -id : id) != NULL) continue;
+        if (find(snap, id & (PART - 1)) != NULL) continue;
         lua_pushnil(L);
         lua_rawseti(L, by_id, id); /* clearing a field while traversing is allowed */
     }

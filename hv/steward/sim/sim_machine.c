@@ -149,7 +149,7 @@ static int64_t sim_plan(const struct tithe_action *actions, uint64_t count, stru
         sim_event(sim, TITHE_EVENT_PLAN_REFUSED, 0, result->refused, 0, text);
         return -TITHE_EINVAL;
     }
-    for (uint64_t i = 0; i < count; i++) sim_retarget(sim, sim_find(sim, actions[i].vm), actions[i].pages[0]);
+    for (uint64_t i = 0; i < count; i++) sim_do(sim, &actions[i]);
     sim->snap.plans_applied++;
     return 0;
 }

@@ -59,6 +59,42 @@ static void think(struct sim *sim, uint32_t i)
     g->change_ns = sim->snap.now_ns + (uint64_t)((20 + 60 * uniform(sim)) * (double)NS_PER_S);
 }
 
+/* How many of so many random pages are in the working set. */
+static uint64_t hits(struct sim *sim, uint32_t i, uint64_t pages)
+{
+    double active = sim->guests[i].demand_pages / (double)sim->snap.vm[i].size_pages;
+    uint64_t hit = 0;
+    for (uint64_t p = 0; p < pages; p++) hit += uniform(sim) < active;
+    return hit;
+}
+
+/* A period shows the working set of its end; `touched` of one under way, that of the last look. */
+static void sample(struct sim *sim, uint32_t i, const struct tithe_action *a)
+{
+    struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
+    struct tithe_sample *s = &vm->sample;
+    uint64_t touched = hits(sim, i, s->pages);
+    if (touched > s->touched) s->touched = touched;
+    if (a->pages == 0) return;
+    *s = (struct tithe_sample){.period = s->period + 1,
+                               .method = a->how,
+                               .pages = a->pages < vm->size_pages ? a->pages : vm->size_pages,
+                               .started_ns = sim->snap.now_ns,
+                               .started_cpu_ns = vm->cpu_ns,
+                               .finished_pages = s->pages,
+                               .finished_touched = s->touched};
+}
+
+void sim_do(struct sim *sim, const struct tithe_action *a)
+{
+    uint32_t i = sim_find(sim, a->vm);
+    switch (a->verb) {
+    case TITHE_VERB_BALLOON: sim_retarget(sim, i, a->pages); break;
+    case TITHE_VERB_SAMPLE: sample(sim, i, a); break;
+    default: break;
+    }
+}
+
 static double toward(double from, double to, double step)
 {
     return fabs(to - from) <= step ? to : from + (to > from ? step : -step);

@@ -82,12 +82,19 @@ void svm_cpu_stop(void)
     frame_free_run(cpu->host_save >> PAGE_SHIFT, 2);
 }
 
+/* Nested tables have the host's format, accessed bits and all (APM 2 15.25.7). */
+static bool accessed_bits(void)
+{
+    return true;
+}
+
 const struct vendor svm_vendor = {
     .name = "amd",
     .second_level = &pt_format_npt,
     .probe = svm_probe,
     .cpu_start = svm_cpu_start,
     .cpu_stop = svm_cpu_stop,
+    .accessed_bits = accessed_bits,
     .vcpu_create = svm_vcpu_create,
     .vcpu_destroy = svm_vcpu_destroy,
     .vcpu_reset_flat = svm_reset_flat,

@@ -149,12 +149,18 @@ void vmx_cpu_stop(void)
     frame_free(vmxon_region[this_cpu()->index] >> PAGE_SHIFT);
 }
 
+static bool accessed_bits(void)
+{
+    return ept_accessed(vmx_caps.ept_vpid);
+}
+
 const struct vendor vmx_vendor = {
     .name = "vtx",
     .second_level = &pt_format_ept,
     .probe = vmx_probe,
     .cpu_start = vmx_cpu_start,
     .cpu_stop = vmx_cpu_stop,
+    .accessed_bits = accessed_bits,
     .vcpu_create = vmx_vcpu_create,
     .vcpu_destroy = vmx_vcpu_destroy,
     .vcpu_reset_flat = vmx_reset_flat,

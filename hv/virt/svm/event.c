@@ -8,10 +8,11 @@
 
 #define SHADOW_ACTIVE 1u
 
+/* A waiting NMI goes first, but while NMIs are blocked interrupts need not wait with it: their IRET may be what unblocks it. */
 bool svm_can_inject(struct vcpu *v)
 {
     struct svm_vcpu *h = v->hw;
-    return h->event == 0 && !h->nmi_waiting && (v->regs.rflags & RFLAGS_IF) &&
+    return h->event == 0 && (!h->nmi_waiting || h->nmi_blocked) && (v->regs.rflags & RFLAGS_IF) &&
            (v->clear_shadow || !(h->vmcb->shadow & SHADOW_ACTIVE));
 }
 

@@ -20,13 +20,18 @@ void vmx_reload_timer(const struct vcpu *v)
     vmwrite(PREEMPTION_TIMER, v->regs.rflags & RFLAGS_IF ? vmx_caps.timer * 20 : vmx_caps.timer);
 }
 
+/* A waiting NMI goes first, but while NMIs are blocked interrupts need not wait with it: their IRET may be what unblocks it.
+ * On Bochs 2.7 even a vCPU outside any NMI handler is blocked at times, because another left the CPU inside one: an entry blocks NMIs
+ * and never unblocks them. */
 bool vmx_can_inject(struct vcpu *v)
 {
     struct vmx_vcpu *h = v->hw;
-    if (h->entry_event != 0 || h->nmi_waiting || !(v->regs.rflags & RFLAGS_IF)) return false;
-    if (v->clear_shadow) return true;
+    if (h->entry_event != 0 || !(v->regs.rflags & RFLAGS_IF)) return false;
+    if (v->clear_shadow && !h->nmi_waiting) return true;
     vmx_make_current(v);
-    return (vmread(GUEST_BLOCKING) & (BLOCKING_STI | BLOCKING_MOV_SS)) == 0;
+    uint64_t blocking = vmread(GUEST_BLOCKING);
+    if (h->nmi_waiting && !(blocking & BLOCKING_NMI)) return false;
+    return v->clear_shadow || (blocking & (BLOCKING_STI | BLOCKING_MOV_SS)) == 0;
 }
 
 void vmx_inject_interrupt(struct vcpu *v, uint8_t vector)

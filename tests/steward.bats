@@ -121,6 +121,10 @@ run_case() {
     run_case memory_moves
 }
 
+@test "steward: sampling, simulated" {
+    run_case sampling
+}
+
 @test "steward: killed many times in a row: the machine, its VMs and the policy's parameters are as before" {
     run_case thousand_deaths
 }

@@ -511,6 +511,12 @@ BAD_SCRIPTS = {
     'below min': (TICK % "return { { verb = 'balloon', vm = 1, size_pages = 0 } }", 'refused', 'below-min'),
     'above max': (TICK % "return { { verb = 'balloon', vm = 1, size_pages = 1 << 40 } }", 'refused', 'above-max'),
     'twice': (TICK % "local a = { verb = 'balloon', vm = 1, size_pages = 5000 } return { a, a }", 'refused', 'twice'),
+    'sample: too many': (TICK % "return { { verb = 'sample', vm = 1, pages = 1025 } }", 'refused', 'too-many'),
+    'sample: no method': (TICK % "return { { verb = 'sample', vm = 1, pages = 1, method = 'x' } }", 'policy', "method = 'x'"),
+    'sample: method': (TICK % "return { { verb = 'sample', vm = 1, pages = 1, method = 1 } }", 'policy', 'of type number'),
+    'sample: field': (TICK % "return { { verb = 'sample', vm = 1, pages = 1, size_pages = 1 } }", 'policy', "'size_pages'"),
+    'sample: no pages': (TICK % "return { { verb = 'sample', vm = 1 } }", 'policy', "no 'pages'"),
+    'sample: twice': (TICK % "local a = { verb = 'sample', vm = 1, pages = 5 } return { a, a }", 'refused', 'twice'),
     # These kill the steward; the reason comes from the core's event.
     'crash': (TICK % 'tithe.test.crash()', 'policy', 'candidate bad.lua:3 in tick'),
     'corrupt heap': (TICK % 'tithe.test.corrupt_heap()', 'policy', 'candidate bad.lua:'),
@@ -657,6 +663,22 @@ def case_memory_moves():
         expect(len(seen) > 3, 'targets never moved')
         expect(low > host['reserve_pages'], f"free fell to {low}, the reserve is {host['reserve_pages']}")
         expect(p.call('ledger')['differences'] == 0)
+
+
+def case_sampling():
+    """samples end with the next one and come near the working set; the policy sees them as the peer does"""
+    source = ("local p = { name = 't', api = 1 }\nfunction p.tick(host, vms)\nlocal s, plan = vms[1].sample, {}\n"
+              "if s then print(('seen %d %d'):format(s.period, s.finished_touched)) end\n"
+              "plan[1] = { verb = 'sample', vm = 1, pages = 1000, method = 'unmap' }\n"
+              "plan[2] = { verb = 'balloon', vm = 1, size_pages = vms[1].max_pages }\nreturn plan\nend\nreturn p")
+    with Peer(*QUICK) as p:
+        p.load('sampler', source)
+        wait_for('periods', lambda: p.call('info', vm=1)['vm'].get('sample', {}).get('period', 0) > 3)
+        s = p.call('info', vm=1)['vm']['sample']
+        expect(s['method'] == 'unmap' and s['pages'] == s['finished_pages'] == 1000, s)
+        expect(0 < s['finished_touched'] < 1000, s)
+        wait_for('the policy', lambda: 'seen 3 ' in p.drain_errors())
+        expect('sample' not in p.call('info', vm=2)['vm'])
 
 
 def case_thousand_deaths():

@@ -36,6 +36,8 @@ struct platform_ops {
     /* Balloon. Pages are 4 KiB gfns; `give` is called for a whole message, flushes once. Returns how many were taken. */
     size_t (*balloon_give)(void *ctx, const uint32_t *gfns, size_t count);
     size_t (*balloon_take)(void *ctx, const uint32_t *gfns, size_t count);
+    /* Pages whose contents the guest can do without, flushed once. Returns how many had a frame. */
+    uint64_t (*balloon_report)(void *ctx, const struct balloon_range *ranges, size_t count);
     void (*balloon_driver)(void *ctx, bool up); /* DRIVER_OK seen, or device reset */
     uint64_t (*wall_ns)(void *ctx);             /* since 1970 */
 };

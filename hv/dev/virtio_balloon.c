@@ -4,11 +4,13 @@
 #include "dev/platform.h"
 #include "lib/string.h"
 
-enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUE_STATS, QUEUES };
+/* Queues of features that are not offered are left out of the count: there is no free page hinting (virtio 1.2 5.5.2). */
+enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUE_STATS, QUEUE_REPORTING, QUEUES };
 
 /* virtio 1.2 5.5.4 */
 #define CONFIG_ACTUAL 4u
-#define CONFIG_BYTES  8u
+#define CONFIG_POISON 12u
+#define CONFIG_BYTES  16u
 
 /* What a message costs besides its PFNs, in PFNs: empty messages are not free of charge. */
 #define MESSAGE_PFNS 64u
@@ -38,7 +40,7 @@ static struct virtio_balloon *balloon_of(struct virtio_mmio *t)
 static void forget_driver(struct virtio_balloon *b)
 {
     b->driver_up = b->stats_held = false;
-    b->actual = 0;
+    b->actual = b->poison = 0;
     memset(&b->stats, 0xFF, sizeof b->stats);
     b->stats.updated_ns = 0;
 }
@@ -112,6 +114,48 @@ static bool work_queue(struct virtio_mmio *t, uint32_t queue)
     return true;
 }
 
+/* ---- free page reporting ---- */
+
+/* The whole pages of a buffer, of which `left` still may be taken. */
+static struct balloon_range range_of(const struct virtq_segment *s, uint32_t left)
+{
+    const uint64_t gfn = (s->gpa + PAGE_BYTES - 1) >> PAGE_SHIFT, end = (s->gpa + s->bytes) >> PAGE_SHIFT;
+    const uint64_t count = end > gfn ? end - gfn : 0;
+    return (struct balloon_range){.gfn = gfn, .count = count < left ? count : left};
+}
+
+/* The buffers of a message are the free pages themselves. The driver keeps them out of use till it has them back, so their
+ * contents may go (virtio 1.2 5.5.6.7). Not, though, when it fills free pages with a value that it expects to find again:
+ * ours would be zero. What is beyond the limit, or no RAM, simply stays the guest's. Returns how many pages were looked at. */
+static uint32_t report_message(struct virtio_mmio *t, const struct virtq_chain *chain)
+{
+    struct platform *p = t->platform;
+    struct virtio_balloon *b = balloon_of(t);
+    const bool poisoned = (t->driver_features & VIRTIO_BALLOON_F_PAGE_POISON) != 0 && b->poison != 0;
+    struct balloon_range ranges[VIRTQUEUE_SIZE_MAX];
+    uint32_t count = 0, pages = 0;
+    for (unsigned i = chain->readable; i < chain->count && !poisoned; i++) {
+        ranges[count] = range_of(&chain->segment[i], BALLOON_REPORT_PAGES - pages);
+        pages += (uint32_t)ranges[count++].count;
+    }
+    if (pages > 0) b->reported_pages += p->ops->balloon_report(p->ctx, ranges, count);
+    b->messages++;
+    return pages;
+}
+
+static bool work_reports(struct virtio_mmio *t)
+{
+    struct virtq_chain chain;
+    uint32_t work = 0;
+    if ((t->driver_features & VIRTIO_BALLOON_F_PAGE_REPORTING) == 0) return false;
+    while (work < BALLOON_REPORT_PAGES) {
+        if (virtio_mmio_pop(t, QUEUE_REPORTING, &chain) != VIRTQ_CHAIN) return false;
+        work += MESSAGE_PFNS + report_message(t, &chain);
+        virtio_mmio_push(t, QUEUE_REPORTING, chain.head, 0);
+    }
+    return true;
+}
+
 /* ---- statistics ---- */
 
 static void take_stat(struct tithe_guest_stats *s, const struct stat *stat)
@@ -158,7 +202,11 @@ void virtio_balloon_poll_stats(struct virtio_balloon *b, struct virtio_mmio *t)
 
 static bool notify(struct virtio_mmio *t, uint32_t queue, uint64_t now_ns)
 {
-    return queue == QUEUE_STATS ? take_stats(t, now_ns) : work_queue(t, queue);
+    switch (queue) {
+    case QUEUE_STATS: return take_stats(t, now_ns);
+    case QUEUE_REPORTING: return work_reports(t);
+    default: return work_queue(t, queue);
+    }
 }
 
 /* ---- configuration ---- */
@@ -166,19 +214,22 @@ static bool notify(struct virtio_mmio *t, uint32_t queue, uint64_t now_ns)
 static uint32_t config_read(struct virtio_mmio *t, uint32_t offset, unsigned bytes)
 {
     const struct virtio_balloon *b = balloon_of(t);
-    const uint32_t word = offset < CONFIG_ACTUAL ? b->num_pages : b->actual;
-    return word >> 8 * (offset & 3) & (bytes == 4 ? UINT32_MAX : (1u << 8 * bytes) - 1);
+    const uint32_t words[CONFIG_BYTES / 4] = {b->num_pages, b->actual, 0, b->poison};
+    return words[offset / 4] >> 8 * (offset & 3) & (bytes == 4 ? UINT32_MAX : (1u << 8 * bytes) - 1);
 }
 
 static void config_write(struct virtio_mmio *t, uint32_t offset, unsigned bytes, uint32_t value)
 {
     if (offset == CONFIG_ACTUAL && bytes == 4) balloon_of(t)->actual = value;
+    if (offset == CONFIG_POISON && bytes == 4) balloon_of(t)->poison = value;
 }
 
 const struct virtio_device virtio_balloon_device = {
     .id = VIRTIO_ID_BALLOON,
     .queues = QUEUES,
-    .features = VIRTIO_BALLOON_F_MUST_TELL_HOST | VIRTIO_BALLOON_F_STATS_VQ | VIRTIO_BALLOON_F_DEFLATE_ON_OOM,
+    .features = VIRTIO_BALLOON_F_MUST_TELL_HOST | VIRTIO_BALLOON_F_STATS_VQ |
+                VIRTIO_BALLOON_F_DEFLATE_ON_OOM | VIRTIO_BALLOON_F_PAGE_POISON |
+                VIRTIO_BALLOON_F_PAGE_REPORTING,
     .config_bytes = CONFIG_BYTES,
     .driver_ok = driver_ok,
     .reset = reset,

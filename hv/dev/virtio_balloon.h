@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The traditional memory balloon device (virtio 1.2 5.5), with its statistics queue.
+ * The traditional memory balloon device (virtio 1.2 5.5), with its statistics queue and free page reporting.
  */
 #ifndef TITHE_DEV_VIRTIO_BALLOON_H
 #define TITHE_DEV_VIRTIO_BALLOON_H
@@ -13,11 +13,21 @@
 #define VIRTIO_BALLOON_F_MUST_TELL_HOST (1ull << 0)
 #define VIRTIO_BALLOON_F_STATS_VQ       (1ull << 1)
 #define VIRTIO_BALLOON_F_DEFLATE_ON_OOM (1ull << 2)
+#define VIRTIO_BALLOON_F_PAGE_POISON    (1ull << 4)
+#define VIRTIO_BALLOON_F_PAGE_REPORTING (1ull << 5)
 
 /* PFNs handed to the core in one go: Linux sends 256 in one message. */
 #define BALLOON_BATCH     1024u
 /* PFNs worked on per notification; the rest waits for the next platform_poll. */
 #define BALLOON_WORK_PFNS 16384u
+
+/* Reported pages worked on per notification, and in one message at most: Linux has up to 32 blocks of 4 MiB in one. */
+#define BALLOON_REPORT_PAGES 32768u
+
+/* Pages that the guest says are free. */
+struct balloon_range {
+    uint64_t gfn, count;
+};
 
 struct virtio_mmio;
 struct virtio_device;
@@ -31,6 +41,8 @@ struct virtio_balloon {
     struct tithe_guest_stats stats;
     uint64_t inflated_pfns, deflated_pfns; /* that the core took, ever */
     uint64_t messages;                     /* ever */
+    uint32_t poison;         /* what the guest fills its free pages with; it counts on finding that */
+    uint64_t reported_pages; /* that the core took, ever */
     uint32_t pfns[BALLOON_BATCH];
 };
 

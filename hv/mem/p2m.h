@@ -109,6 +109,9 @@ bool p2m_unballoon(struct p2m *p2m, gfn_t gfn);
  * changed; holes, and pages that were so already, are left alone. */
 size_t p2m_balloon_pages(struct p2m *p2m, const uint32_t *gfns, size_t count, struct flush_batch *batch);
 size_t p2m_unballoon_pages(struct p2m *p2m, const uint32_t *gfns, size_t count);
+/* The guest has no use for what is in these pages: those that have a frame become UNTOUCHED, and frames are parked in the batch. Others are
+ * left alone, and so is what is not RAM. Returns how many. The lock is held for at most 512 pages at a time. */
+uint64_t p2m_discard(struct p2m *p2m, gfn_t gfn, uint64_t count, struct flush_batch *batch);
 /* All BALLOONED entries become UNTOUCHED (the driver was reset: the balloon pops), 1 GiB at a time: a page that another vCPU
  * gives meanwhile may be among them or not. Returns how many. */
 uint64_t p2m_pop_all(struct p2m *p2m);

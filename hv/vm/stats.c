@@ -30,6 +30,10 @@ static uint64_t deflated(const struct vm *vm)
 {
     return vm->platform.balloon.deflated_pfns;
 }
+static uint64_t reported(const struct vm *vm)
+{
+    return vm->platform.balloon.reported_pages;
+}
 static uint64_t messages(const struct vm *vm)
 {
     return vm->platform.balloon.messages;
@@ -45,9 +49,13 @@ static const struct {
     const char *name;
     uint64_t (*of)(const struct vm *vm);
 } vm_sums[] = {
-    {"first_touches", touches},           {"balloon.pops", pops},
-    {"balloon.inflated_pages", inflated}, {"balloon.deflated_pages", deflated},
-    {"balloon.messages", messages},       {"map.flushes", flushes},
+    {"first_touches", touches},
+    {"balloon.pops", pops},
+    {"balloon.inflated_pages", inflated},
+    {"balloon.deflated_pages", deflated},
+    {"balloon.reported_pages", reported},
+    {"balloon.messages", messages},
+    {"map.flushes", flushes},
 };
 
 #define VM_SUMS ((uint32_t)(ARRAY_LEN(vm_sums) + EXIT_KINDS))

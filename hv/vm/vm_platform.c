@@ -82,6 +82,18 @@ static size_t balloon_take(void *ctx, const uint32_t *gfns, size_t count)
     return p2m_unballoon_pages(&vm->p2m, gfns, count);
 }
 
+static uint64_t balloon_report(void *ctx, const struct balloon_range *ranges, size_t count)
+{
+    struct vm *vm = ctx;
+    uint64_t taken = 0;
+    FLUSH_BATCH(batch, &vm->p2m);
+    for (size_t i = 0; i < count; i++) {
+        taken += p2m_discard(&vm->p2m, ranges[i].gfn, ranges[i].count, &batch);
+    }
+    flush_discharge(&batch);
+    return taken;
+}
+
 static void balloon_driver(void *ctx, bool up)
 {
     struct vm *vm = ctx;
@@ -115,6 +127,7 @@ const struct platform_ops vm_platform_ops = {
     .reboot = reboot,
     .balloon_give = balloon_give,
     .balloon_take = balloon_take,
+    .balloon_report = balloon_report,
     .balloon_driver = balloon_driver,
     .wall_ns = wall_ns,
 };

@@ -98,7 +98,7 @@ static void interrupts_are_taken(void)
 
 static void memory_changes(void)
 {
-    const unsigned queue = (unsigned)take(1) % 3;
+    const unsigned queue = (unsigned)take(1) % 4;
     switch (take(1) % 4) {
     case 0:
         descriptor(queue, (unsigned)take(1) % RING_SIZE, take(4), (uint32_t)take(3), (uint16_t)take(1),
@@ -136,8 +136,8 @@ static void the_core_acts(void)
     case 6: lapic_reset(&dm.lapic[take(1) % VCPUS]); break;
     default: /* a driver that does everything right, so that what follows hits a running device */
         reg_write(0x070, 0);
-        for (unsigned i = 0; i < 3; i++) memset(dm.ram + DESC(i), 0, 0x3000);
-        driver_start(DRIVER_FEATURES);
+        for (unsigned i = 0; i < 4; i++) memset(dm.ram + DESC(i), 0, 0x3000);
+        driver_start(0x37 | VIRTIO_F_VERSION_1);
         for (unsigned i = 0; i < VCPUS; i++)
             (void)platform_mmio_write(&dm.platform, i, LAPIC_BASE + 0xF0, 4, 0x1FF, 0);
         ioapic_set(GSI_VIRTIO, 0x50 | 1u << 15);

@@ -8,11 +8,11 @@ setup() { machines_setup; }
 teardown() { machines_cleanup; }
 
 @test "AMD-V, two CPUs: known working sets are estimated by accessed bits and by faults" {
-    machine a --hw amd --firmware none --memory 320M --cpus 2 --cmdline tick_ms=500
-    experiment sample
+    machine a --hw amd --firmware none --memory 320M --cpus 2 --cmdline tick_ms=250
+    experiment sample 5
 }
 
 @test "VT-x: known working sets are estimated by accessed bits and by faults" {
-    machine a --hw vtx --firmware bios --memory 320M --cmdline tick_ms=500
-    PATIENCE=120 experiment sample
+    machine a --hw vtx --firmware bios --memory 320M --cmdline tick_ms=250
+    PATIENCE=120 experiment sample 2
 }

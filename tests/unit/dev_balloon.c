@@ -212,6 +212,118 @@ static void a_machine_reset_resets_the_driver(void **state)
     assert_int_equal(reg_read(0x100), 17); /* the wish stays */
 }
 
+/* ---- free page reporting ---- */
+
+#define REPORTING (DRIVER_FEATURES | 1u << 5)
+#define POISONING (REPORTING | 1u << 4)
+#define WRITE     2
+#define NEXT      1
+
+static void report(uint64_t gpa, uint32_t bytes)
+{
+    descriptor(3, 0, gpa, bytes, WRITE, 0);
+    make_available(3, 0);
+    notify_queue(3);
+}
+
+static void free_pages_are_taken_and_given_back(void **state)
+{
+    (void)state;
+    driver_start(REPORTING);
+    descriptor(3, 0, 2 * MIB, 2 * MIB, WRITE | NEXT, 1);
+    descriptor(3, 1, 8 * MIB, 4 * MIB, WRITE, 0);
+    make_available(3, 0);
+    notify_queue(3);
+    assert_int_equal(dm.reports, 1);
+    assert_int_equal(dm.reported[0].gfn, 512);
+    assert_int_equal(dm.reported[0].count, 512);
+    assert_int_equal(dm.reported[1].gfn, 2048);
+    assert_int_equal(dm.reported[1].count, 1024);
+    assert_int_equal(used_index(3), 1);
+    assert_int_equal(b->reported_pages, 1536);
+    assert_int_equal(dm.gives, 0);
+}
+
+static void only_whole_pages_are_taken(void **state)
+{
+    (void)state;
+    driver_start(REPORTING);
+    report(0x5001, 0x2fff); /* 6 and 7 */
+    assert_int_equal(dm.reported[0].gfn, 6);
+    assert_int_equal(dm.reported[0].count, 2);
+    report(0x5fff, 0x1002); /* 6 */
+    assert_int_equal(dm.reported[0].gfn, 6);
+    assert_int_equal(dm.reported[0].count, 1);
+    report(0x5001, 0x1ffe); /* one byte too few for any */
+    report(0x5000, 0);
+    report(0x5001, 10);
+    assert_int_equal(dm.reports, 2);
+    assert_int_equal(used_index(3), 5);
+}
+
+static void what_has_no_business_there_is_left_alone(void **state)
+{
+    (void)state;
+    driver_start(DRIVER_FEATURES); /* not negotiated */
+    report(2 * MIB, 2 * MIB);
+    assert_int_equal(used_index(3), 0);
+    driver_start(REPORTING);
+    put(AVAIL(3) + 2, "\0\0", 2);
+    put(USED(3) + 2, "\0\0", 2);
+    descriptor(3, 0, 2 * MIB, 2 * MIB, 0, 0); /* for the device to read */
+    make_available(3, 0);
+    notify_queue(3);
+    assert_int_equal(used_index(3), 1);
+    assert_int_equal(dm.reports, 0);
+    descriptor(0, 0, 2 * MIB, 2 * MIB, WRITE, 0); /* in the wrong queue */
+    make_available(0, 0);
+    notify_queue(0);
+    assert_int_equal(dm.gives + dm.reports, 0);
+}
+
+/* However much is claimed, and however often the same. */
+static void reports_are_bounded(void **state)
+{
+    (void)state;
+    driver_start(REPORTING);
+    for (uint16_t i = 0; i < RING_SIZE; i++)
+        descriptor(3, i, 1ull << 40, UINT32_MAX, WRITE | (i < RING_SIZE - 1 ? NEXT : 0), (uint16_t)(i + 1));
+    make_available(3, 0);
+    make_available(3, RING_SIZE - 1);
+    make_available(3, RING_SIZE - 1);
+    notify_queue(3);
+    assert_int_equal(dm.reports, 1);
+    assert_int_equal(dm.reported[0].count, BALLOON_REPORT_PAGES);
+    assert_int_equal(dm.reported[RING_SIZE - 1].count, 0);
+    assert_int_equal(used_index(3), 1);
+    assert_int_equal(platform_poll(&dm.platform, dm.now_ns), dm.now_ns);
+    assert_int_equal(used_index(3), 2);
+    platform_poll(&dm.platform, dm.now_ns);
+    assert_int_equal(used_index(3), 3);
+    assert_int_equal(platform_poll(&dm.platform, dm.now_ns), NO_DEADLINE);
+    report(UINT64_MAX - 4095, 4096); /* wraps */
+    assert_int_equal(reg_read(0x070) & VIRTIO_STATUS_NEEDS_RESET, VIRTIO_STATUS_NEEDS_RESET);
+}
+
+/* A guest that fills free pages with a value finds it there again. */
+static void poisoned_pages_keep_their_poison(void **state)
+{
+    (void)state;
+    driver_start(POISONING);
+    reg_write(0x10C, 0xaaaaaaaa);
+    assert_int_equal(reg_read(0x10C), 0xaaaaaaaa);
+    assert_int_equal(reg_read(0x108), 0);
+    report(2 * MIB, 2 * MIB);
+    assert_int_equal(dm.reports, 0);
+    assert_int_equal(used_index(3), 1);
+    reg_write(0x10C, 0); /* zeros are what we give */
+    report(2 * MIB, 2 * MIB);
+    assert_int_equal(dm.reports, 1);
+    reg_write(0x10C, 1);
+    reg_write(0x070, 0);
+    assert_int_equal(reg_read(0x10C), 0);
+}
+
 const struct CMUnitTest balloon_tests[] = {
     TEST(one_message_is_one_call),
     TEST(a_message_may_come_in_pieces),
@@ -222,5 +334,10 @@ const struct CMUnitTest balloon_tests[] = {
     TEST(the_target_is_told),
     TEST(statistics),
     TEST(a_machine_reset_resets_the_driver),
+    TEST(free_pages_are_taken_and_given_back),
+    TEST(only_whole_pages_are_taken),
+    TEST(what_has_no_business_there_is_left_alone),
+    TEST(reports_are_bounded),
+    TEST(poisoned_pages_keep_their_poison),
 };
 const size_t balloon_test_count = ARRAY_LEN(balloon_tests);

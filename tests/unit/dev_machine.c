@@ -80,6 +80,20 @@ static size_t balloon_take(void *ctx, const uint32_t *gfns, size_t count)
     return count;
 }
 
+static uint64_t balloon_report(void *ctx, const struct balloon_range *ranges, size_t count)
+{
+    uint64_t pages = 0;
+    (void)ctx;
+    dm.reports++;
+    assert_true(count <= VIRTQUEUE_SIZE_MAX);
+    for (size_t i = 0; i < count; i++) {
+        dm.reported[i] = ranges[i];
+        pages += ranges[i].count;
+    }
+    assert_true(pages <= BALLOON_REPORT_PAGES);
+    return pages;
+}
+
 static void balloon_driver(void *ctx, bool up)
 {
     (void)ctx;
@@ -108,6 +122,7 @@ static const struct platform_ops ops = {
     .reboot = reboot,
     .balloon_give = balloon_give,
     .balloon_take = balloon_take,
+    .balloon_report = balloon_report,
     .balloon_driver = balloon_driver,
     .wall_ns = wall_ns,
 };

@@ -15,7 +15,7 @@ void driver_start(uint64_t features)
     }
     reg_write(0x070, 11);
     assert_int_equal(reg_read(0x070), 11);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         reg_write(0x030, i);
         reg_write(0x038, RING_SIZE);
         reg_write(0x080, DESC(i));
@@ -64,13 +64,13 @@ static void the_transport_introduces_itself(void **state)
     assert_int_equal(reg_read(0x000), 0x74726976);
     assert_int_equal(reg_read(0x004), 2);
     assert_int_equal(reg_read(0x008), 5);
-    assert_int_equal(reg_read(0x010), 7);
+    assert_int_equal(reg_read(0x010), 0x37);
     reg_write(0x014, 1);
     assert_int_equal(reg_read(0x010), 1);
     reg_write(0x014, 2);
     assert_int_equal(reg_read(0x010), 0);
     assert_int_equal(reg_read(0x034), VIRTQUEUE_SIZE_MAX);
-    reg_write(0x030, 3);
+    reg_write(0x030, 4);
     assert_int_equal(reg_read(0x034), 0);
     reg_write(0x030, UINT32_MAX);
     assert_int_equal(reg_read(0x044), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A little virtio driver for tests: rings at fixed places, balloon queues 0 inflate, 1 deflate, 2 statistics.
+ * A little virtio driver for tests: rings at fixed places, balloon queues 0 inflate, 1 deflate, 2 statistics, 3 reporting.
  */
 #ifndef TITHE_TESTS_DEV_VIRTIO_H
 #define TITHE_TESTS_DEV_VIRTIO_H
@@ -17,7 +17,7 @@
 #define reg_read(offset)         read32(VIRTIO_MMIO_BASE + (offset))
 #define reg_write(offset, value) write32(VIRTIO_MMIO_BASE + (offset), (value))
 
-/* From reset to DRIVER_OK with all three queues. */
+/* From reset to DRIVER_OK with all four queues. */
 void driver_start(uint64_t features);
 void descriptor(unsigned queue, unsigned index, uint64_t gpa, uint32_t bytes, uint16_t flags, uint16_t next);
 void make_available(unsigned queue, uint16_t head);

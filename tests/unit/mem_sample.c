@@ -133,6 +133,23 @@ static void give(gfn_t gfn)
     lost(&pages[gfn]);
 }
 
+/* A range with holes in it and beyond the last page. */
+static void discard(gfn_t gfn)
+{
+    const uint64_t count = below(30) ? below(20) : below(UINT64_MAX);
+    uint64_t frames = 0;
+    FLUSH_BATCH(batch, &p2m);
+
+    for (gfn_t g = gfn; g < LIMIT && g - gfn < count; g++) {
+        frames += pages[g].ram && (pages[g].away || present(g));
+        lost(&pages[g]);
+    }
+    assert_int_equal(p2m_discard(&p2m, gfn, count, &batch), frames);
+    assert_int_equal(batch.count, frames); /* parked till the flush */
+    flush_discharge(&batch);
+    assert_int_equal(p2m_discard(&p2m, gfn, count, &batch), 0);
+}
+
 static void reset(void)
 {
     p2m_reset(&p2m);
@@ -242,6 +259,7 @@ static void storm(const struct pt_format *f, bool accessed)
         case 0: device_access(gfn); break;
         case 1: give(gfn); break;
         case 2: (void)p2m_unballoon(&p2m, gfn); break;
+        case 7: discard(below(10) ? gfn : below(2 * LIMIT)); break;
         case 3:
             if (below(8) == 0) new_period(below(20) ? 1 + below(300) : 1024, below(2));
             break;

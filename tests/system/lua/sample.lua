@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- luacheck: read globals tithe
 -- Guests whose working set is known to the page, sampled both ways by a policy: the estimates keep within what chance allows.
+-- One argument: how many periods are counted.
 
 local m = require "machine"
 
-local PAGES, PERIODS = 200, 5
+local PAGES, PERIODS = 200, tonumber(tithe.args[1])
 local source = [[
 local policy = { name = "sampler", api = 1, trial_ticks = 1, params = { method = "abit" } }
 function policy.tick(host, vms)
@@ -20,9 +21,9 @@ return policy]]
 
 local size = tithe.pages("64M")
 local guests = {
-    { name = "busy", mite = "touch:32M,loop:forever:{rewrite:16M,idle:5ms}", active = tithe.pages("16M") },
-    { name = "wide", mite = "touch:48M,loop:forever:{rewrite,idle:5ms}", active = tithe.pages("48M") },
-    { name = "idle", mite = "touch:16M,say:idle,loop:forever:{idle:20ms}", active = 0 },
+    { name = "busy", mite = "touch:32M:sparse,loop:forever:{rewrite:16M,idle:5ms}", active = tithe.pages("16M") },
+    { name = "wide", mite = "touch:48M:sparse,loop:forever:{rewrite,idle:5ms}", active = tithe.pages("48M") },
+    { name = "idle", mite = "touch:16M:sparse,say:idle,loop:forever:{idle:20ms}", active = 0 },
 }
 for _, g in ipairs(guests) do tithe.create { name = g.name, size = "64M", mite = g.mite } end
 m.expect(tithe.wait(60, function() return tithe.console("idle"):find("idle") end, 0.2), "the idle guest has not come so far")

@@ -24,7 +24,7 @@ struct vm {
     enum tithe_vm_state state;
     char name[TITHE_NAME_MAX];
     struct p2m p2m;
-    struct sample sample; /* p2m.sample */
+    struct sample sample;       /* p2m.sample */
     uint64_t tlb_generation;    /* grows with every flush of the map; from 1 */
     uint64_t flushed[CPUS_MAX]; /* VT-x: the generation that each CPU has flushed for; 0: it never has */
     struct tithe_create config;

@@ -27,7 +27,7 @@ struct dev_machine {
     unsigned stops, reboots;
     int stop_why;
     uint64_t stop_code;
-    unsigned gives, takes, reports; /* calls */
+    unsigned gives, takes, reports;                    /* calls */
     struct balloon_range reported[VIRTQUEUE_SIZE_MAX]; /* by the last of them */
     size_t given_count, taken_count;
     unsigned driver_ups, driver_downs;

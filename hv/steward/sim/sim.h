@@ -102,10 +102,10 @@ void sim_event(struct sim *sim, uint32_t kind, uint32_t vm, uint64_t value, uint
 void sim_log(struct sim *sim, const char *line);
 void sim_text_put(struct sim_text *t, const void *bytes, size_t length);
 void sim_text_get(const struct sim_text *t, struct tithe_io *io);
-uint64_t sim_random(struct sim *sim);                  /* xorshift64* */
-void sim_pass(struct sim *sim, uint64_t to_ns);        /* lets the guests live until then */
-void sim_account(struct sim *sim);                     /* sums over VMs */
-uint32_t sim_find(const struct sim *sim, uint32_t id); /* index, or vm_count */
+uint64_t sim_random(struct sim *sim);                       /* xorshift64* */
+void sim_pass(struct sim *sim, uint64_t to_ns);             /* lets the guests live until then */
+void sim_account(struct sim *sim);                          /* sums over VMs */
+uint32_t sim_find(const struct sim *sim, uint32_t id);      /* index, or vm_count */
 void sim_do(struct sim *sim, const struct tithe_action *a); /* an action of a plan that was found good */
 void sim_retarget(struct sim *sim, uint32_t index, uint64_t target_pages);
 int64_t sim_vm_op(struct sim *sim, struct tithe_mgmt *m);     /* create ... shares */

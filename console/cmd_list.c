@@ -64,8 +64,8 @@ static void print_array(const char *label, const cbor_item_t *array)
         else
             printf("guests %.3f s, steward %.3f s, worker %.3f s, idle %.3f s, APIC id %" PRIu64 "\n",
                    (double)field_uint(m, "guest_ns") / 1e9, (double)field_uint(m, "steward_ns") / 1e9,
-                   (double)field_uint(m, "worker_ns") / 1e9,
-                   (double)field_uint(m, "idle_ns") / 1e9, field_uint(m, "apic_id"));
+                   (double)field_uint(m, "worker_ns") / 1e9, (double)field_uint(m, "idle_ns") / 1e9,
+                   field_uint(m, "apic_id"));
     }
 }
 

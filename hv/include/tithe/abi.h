@@ -189,7 +189,7 @@ struct tithe_vm_snapshot {
     uint64_t ballooned_pages;      /* map entries in the state "ballooned": the core's truth */
     uint64_t first_touches;        /* counters since creation, ever growing */
     uint64_t balloon_pops;         /* ballooned pages touched again by the guest */
-    uint64_t reported_pages; /* freed, ever, because the guest's kernel reported them free */
+    uint64_t reported_pages;       /* freed, ever, because the guest's kernel reported them free */
     uint64_t exits;
     uint64_t cpu_ns;
     uint64_t created_ns;

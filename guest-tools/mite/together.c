@@ -12,13 +12,14 @@
 
 #define EXIT_WRONG_DATA 1
 #define LOCKS           64
-#define NAP_EVERY       64 // rounds
-#define WRITER_BITS     3  // of a page's version; the rest is its generation
+#define NAP_EVERY       64  // rounds
+#define ROUNDS_MIN      256 // however slow the machine
+#define WRITER_BITS     3   // of a page's version; the rest is its generation
 
 // What the vCPUs are at. The pages in [first, end) that are held and signed: those of page % (team_size() + 1) == cpu
 // are that vCPU's alone, the rest is shared.
 static uint32_t first_page, end_page;
-static uint64_t end_ticks, nap_ticks;
+static uint64_t work_ticks, nap_ticks;
 static volatile uint32_t locks[LOCKS];
 
 static struct result {
@@ -119,7 +120,8 @@ static void work(uint32_t cpu)
         if (is_own(page, cpu)) sign(page, cpu);
         if (is_shared(page)) renew_shared(page, cpu);
     }
-    for (uint32_t round = 1; rdtsc() < end_ticks; round++) {
+    uint64_t end = rdtsc() + work_ticks;
+    for (uint32_t round = 1; round <= ROUNDS_MIN || rdtsc() < end; round++) {
         uint32_t page = random_page(result);
         if (is_signed(page) && is_own(page, cpu)) {
             renew(page, cpu);
@@ -137,7 +139,7 @@ static void begin(uint64_t us)
 {
     for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++)
         results[cpu] = (struct result){.random_state = mix(cpu + 1)};
-    end_ticks = rdtsc() + clock_us_to_ticks(us);
+    work_ticks = clock_us_to_ticks(us);
 }
 
 static void print_rounds(const char *verb)
@@ -177,7 +179,7 @@ void together_run(uint32_t page_count, uint64_t us, uint64_t nap_us)
 
 static void burn(uint32_t cpu)
 {
-    while (rdtsc() < end_ticks) {
+    for (uint64_t end = rdtsc() + work_ticks; rdtsc() < end;) {
         results[cpu].round_count++;
         attend();
         pause();

@@ -516,6 +516,7 @@ BAD_SCRIPTS = {
     'sample: method': (TICK % "return { { verb = 'sample', vm = 1, pages = 1, method = 1 } }", 'policy', 'of type number'),
     'sample: field': (TICK % "return { { verb = 'sample', vm = 1, pages = 1, size_pages = 1 } }", 'policy', "'size_pages'"),
     'sample: no pages': (TICK % "return { { verb = 'sample', vm = 1 } }", 'policy', "no 'pages'"),
+    'populate: too many': (TICK % "return { { verb = 'populate', vm = 1, pages = vms[1].size_pages + 1 } }", 'refused', 'too-many'),
     'sample: twice': (TICK % "local a = { verb = 'sample', vm = 1, pages = 5 } return { a, a }", 'refused', 'twice'),
     # These kill the steward; the reason comes from the core's event.
     'crash': (TICK % 'tithe.test.crash()', 'policy', 'candidate bad.lua:3 in tick'),

@@ -35,6 +35,14 @@ struct p2m_sharing {
 
 struct sample;
 
+/* Frames for pages before they are touched: mem/p2m_populate.c's. */
+struct p2m_populating {
+    uint64_t asked; /* pages */
+    uint64_t left;  /* of these */
+    gfn_t from;     /* lower ones have been seen to */
+    uint64_t pages; /* that got a frame so, ever */
+};
+
 struct p2m {
     const struct pt_format *format;
     struct lock lock; /* LOCK_P2M */
@@ -49,6 +57,7 @@ struct p2m {
     uint64_t first_touches;
     uint64_t pops;
     struct p2m_sharing sharing;
+    struct p2m_populating populating;
     struct sample *sample; /* set by vm/; NULL: this map is never sampled */
     /* Makes every CPU forget all translations of this map; set by vm/, NULL in tests. */
     void (*flush)(struct p2m *p2m);
@@ -109,6 +118,16 @@ bool p2m_unballoon(struct p2m *p2m, gfn_t gfn);
  * changed; holes, and pages that were so already, are left alone. */
 size_t p2m_balloon_pages(struct p2m *p2m, const uint32_t *gfns, size_t count, struct flush_batch *batch);
 size_t p2m_unballoon_pages(struct p2m *p2m, const uint32_t *gfns, size_t count);
+/* So many untouched pages, the lowest first, are to get a frame, by p2m_populate_step; 0: none (any more). */
+void p2m_populate(struct p2m *p2m, uint64_t pages);
+struct p2m_populated {
+    bool more; /* something is left to do */
+    bool
+        ended; /* just now: by what was asked for, `given` pages got a frame and `missing` did not, for no frame */
+    uint64_t given, missing; /* above the reserve was left, or no untouched page */
+};
+/* A step of a few pages. */
+MUST_CHECK struct p2m_populated p2m_populate_step(struct p2m *p2m);
 /* The guest has no use for what is in these pages: those that have a frame become UNTOUCHED, and frames are parked in the batch. Others are
  * left alone, and so is what is not RAM. Returns how many. The lock is held for at most 512 pages at a time. */
 uint64_t p2m_discard(struct p2m *p2m, gfn_t gfn, uint64_t count, struct flush_batch *batch);

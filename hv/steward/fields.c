@@ -37,9 +37,10 @@ const struct field vm_fields[] = {
     VM(overhead_pages),  VM(balloon_target_pages),
     VM(ballooned_pages), VM(balloon_actual_pages),
     VM(first_touches),   VM(balloon_pops),
-    VM(reported_pages),  VM(exits),
-    VM(cpu_ns),          VM(created_ns),
-    VM(reboots),         VM(console_offset),
+    VM(populated_pages), VM(reported_pages),
+    VM(exits),           VM(cpu_ns),
+    VM(created_ns),      VM(reboots),
+    VM(console_offset),
 };
 const struct field guest_fields[] = {
     GUEST(updated_ns),      GUEST(free_pages),       GUEST(total_pages),

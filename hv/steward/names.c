@@ -49,6 +49,7 @@ const char *name_of_event(uint32_t kind)
         [TITHE_EVENT_RESERVE] = "reserve",
         [TITHE_EVENT_BALLOON_UP] = "balloon-up",
         [TITHE_EVENT_VM_MEMORY_WAIT] = "vm-memory-wait",
+        [TITHE_EVENT_VM_POPULATED] = "vm-populated",
     };
     return PICK(names, kind);
 }
@@ -72,7 +73,8 @@ const char *name_of_refusal(uint8_t why)
 
 const char *name_of_verb(uint32_t verb)
 {
-    static const char *const names[] = {[TITHE_VERB_BALLOON] = "balloon", [TITHE_VERB_SAMPLE] = "sample"};
+    static const char *const names[] = {
+        [TITHE_VERB_BALLOON] = "balloon", [TITHE_VERB_SAMPLE] = "sample", [TITHE_VERB_POPULATE] = "populate"};
     return PICK(names, verb);
 }
 

@@ -27,6 +27,7 @@ static const char *const names[] = {
     [TITHE_EVENT_RESERVE] = "reserve reached",
     [TITHE_EVENT_BALLOON_UP] = "balloon driver up",
     [TITHE_EVENT_VM_MEMORY_WAIT] = "waits for memory",
+    [TITHE_EVENT_VM_POPULATED] = "populated",
 };
 
 static const char *event_name(uint32_t kind)

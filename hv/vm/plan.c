@@ -50,6 +50,17 @@ static void sample(struct vm *vm, const struct tithe_action *a)
     work_post(vm);
 }
 
+static enum tithe_refusal populate_check(const struct vm *vm, const struct tithe_action *a)
+{
+    return a->pages > vm->config.size_pages ? TITHE_TOO_MANY : TITHE_OK;
+}
+
+static void populate(struct vm *vm, const struct tithe_action *a)
+{
+    p2m_populate(&vm->p2m, a->pages);
+    work_post(vm);
+}
+
 static const struct verb {
     uint64_t most; /* pages */
     uint64_t ways; /* that `how` chooses from */
@@ -58,6 +69,7 @@ static const struct verb {
 } verbs[] = {
     [TITHE_VERB_BALLOON] = {UINT64_MAX, 1, balloon_check, balloon},
     [TITHE_VERB_SAMPLE] = {TITHE_SAMPLE_MAX, TITHE_SAMPLE_UNMAP + 1, none, sample},
+    [TITHE_VERB_POPULATE] = {UINT64_MAX, 1, populate_check, populate},
 };
 
 static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)

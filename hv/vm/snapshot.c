@@ -76,6 +76,7 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .ballooned_pages = vm->p2m.ballooned_pages,
         .first_touches = vm->p2m.first_touches,
         .balloon_pops = vm->p2m.pops,
+        .populated_pages = vm->p2m.populating.pages,
         .reported_pages = vm->platform.balloon.reported_pages,
         .created_ns = vm->created_ns,
         .stop_reason = vm->stop_reason,

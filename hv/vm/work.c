@@ -2,6 +2,7 @@
 #include "vm/work.h"
 
 #include "mem/sample.h"
+#include "vm/event.h"
 #include "vm/vm_table.h"
 #include "x86/cpu.h"
 #include "x86/percpu.h"
@@ -28,6 +29,7 @@ void work_post(struct vm *vm)
 void work_cancel(struct vm *vm)
 {
     sample_stop(&vm->p2m);
+    p2m_populate(&vm->p2m, 0);
     do { /* a step that was under way may have added it again, but no later one does */
         vm_set_remove(&busy, vm);
         while (__atomic_load_n(&place, __ATOMIC_SEQ_CST) == vm->slot - 1u) cpu_pause();
@@ -44,7 +46,14 @@ static uint64_t vm_cpu_ns(const struct vm *vm)
 /* False: nothing is left to do. */
 static bool step(struct vm *vm)
 {
-    return sample_step(&vm->p2m, time_now_ns(), vm_cpu_ns(vm));
+    const bool samples = sample_step(&vm->p2m, time_now_ns(), vm_cpu_ns(vm));
+    const struct p2m_populated populated = p2m_populate_step(&vm->p2m);
+    if (populated.ended) {
+        event_emit(TITHE_EVENT_VM_POPULATED, vm->id, populated.given, populated.missing,
+                   "%s: %llu pages, %llu could not be", vm->name, (unsigned long long)populated.given,
+                   (unsigned long long)populated.missing);
+    }
+    return samples || populated.more;
 }
 
 /* The VM after the last one that has work; it is `place` now, and lives till that is another. */

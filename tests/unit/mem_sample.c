@@ -259,6 +259,10 @@ static void storm(const struct pt_format *f, bool accessed)
         case 0: device_access(gfn); break;
         case 1: give(gfn); break;
         case 2: (void)p2m_unballoon(&p2m, gfn); break;
+        case 8:
+            if (below(50) == 0) p2m_populate(&p2m, below(PAGES));
+            break;
+        case 9: (void)p2m_populate_step(&p2m).more; break;
         case 7: discard(below(10) ? gfn : below(2 * LIMIT)); break;
         case 3:
             if (below(8) == 0) new_period(below(20) ? 1 + below(300) : 1024, below(2));
@@ -310,6 +314,63 @@ static void samples_are_uniform(void **state)
     assert_true(p2m.promised > 0);
 }
 
+/* The lowest untouched pages get frames, those above the reserve, and nothing else changes. */
+static void populates_lowest_first(void **state)
+{
+    (void)state;
+    make(&pt_format_npt, true);
+    give(3);
+    guest_access(5);
+    p2m_populate(&p2m, 40);
+    struct p2m_populated r = p2m_populate_step(&p2m);
+    assert_true(r.more && !r.ended);
+    assert_int_equal(p2m.populating.pages, 32);
+    r = p2m_populate_step(&p2m);
+    assert_true(!r.more && r.ended);
+    assert_int_equal(r.given, 40);
+    assert_int_equal(r.missing, 0);
+    for (gfn_t g = 0; g < 60; g++) assert_int_equal(present(g), g < 42 && g != 3);
+    r = p2m_populate_step(&p2m);
+    assert_true(!r.more && !r.ended);
+    assert_int_equal(p2m.populating.pages, 40);
+    assert_int_equal(p2m.first_touches, 1);
+    guest_access(10); /* zeros */
+    agree();
+    /* More than there is; ballooned pages stay so. */
+    p2m_populate(&p2m, PAGES);
+    do r = p2m_populate_step(&p2m);
+    while (r.more);
+    assert_true(r.ended);
+    assert_int_equal(r.given, PAGES - 42);
+    assert_int_equal(r.missing, 42);
+    assert_int_equal(p2m.present_pages, PAGES - 1);
+    assert_int_equal(p2m.ballooned_pages, 1);
+    agree();
+    /* The reserve stays, and what was asked for can be withdrawn. */
+    reset();
+    struct frame_counts c;
+    frames_counts(&c);
+    frames_set_reserve(c.free - c.promised - 50);
+    p2m_populate(&p2m, 100);
+    do r = p2m_populate_step(&p2m);
+    while (r.more);
+    assert_true(r.ended);
+    assert_int_equal(r.given, 50);
+    assert_int_equal(r.missing, 50);
+    frames_set_reserve(0);
+    p2m_populate(&p2m, 100);
+    r = p2m_populate_step(&p2m);
+    p2m_populate(&p2m, 0);
+    r = p2m_populate_step(&p2m);
+    assert_true(!r.more && !r.ended);
+    agree();
+    p2m_populate(&p2m, 100);
+    p2m_destroy(&p2m);
+    r = p2m_populate_step(&p2m);
+    assert_true(!r.more);
+    agree();
+}
+
 /* Steps are bounded, and a period that is being begun is not ended by asking again. */
 static void steps(void **state)
 {
@@ -353,9 +414,8 @@ static void orders_have_no_repetitions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_are_exact),
-        cmocka_unit_test(samples_are_uniform),
-        cmocka_unit_test(steps),
+        cmocka_unit_test(counts_are_exact),           cmocka_unit_test(samples_are_uniform),
+        cmocka_unit_test(populates_lowest_first),     cmocka_unit_test(steps),
         cmocka_unit_test(orders_have_no_repetitions),
     };
     const int failed = cmocka_run_group_tests_name("mem_sample", tests, NULL, NULL);

@@ -186,7 +186,7 @@ static void start(enum vcpu_state state)
     cpus_reset(2);
     while (next() != NULL) {
     }
-    vm = (struct vm){.id = 1, .slot = 1, .state = TITHE_VM_RUNNING};
+    vm = (struct vm){.id = 1, .slot = 1, .state = TITHE_VM_RUNNING, .p2m.lock = LOCK_INIT(LOCK_P2M)};
     vm.platform.lock = (struct lock)LOCK_INIT(LOCK_DEVICES);
     timer_init(&vm.poll_timer, vm_poll);
     make_vcpu(&vcpu, 0, state);

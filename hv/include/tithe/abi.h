@@ -189,6 +189,7 @@ struct tithe_vm_snapshot {
     uint64_t ballooned_pages;      /* map entries in the state "ballooned": the core's truth */
     uint64_t first_touches;        /* counters since creation, ever growing */
     uint64_t balloon_pops;         /* ballooned pages touched again by the guest */
+    uint64_t populated_pages;      /* that got a frame before they were touched */
     uint64_t reported_pages;       /* freed, ever, because the guest's kernel reported them free */
     uint64_t exits;
     uint64_t cpu_ns;
@@ -241,6 +242,9 @@ enum tithe_verb {
     /* Ends the period of sampling under way and begins one with so many random pages, 1 .. TITHE_SAMPLE_MAX; 0: only brings
      * `touched` of the one under way up to date. how: enum tithe_sample_method. */
     TITHE_VERB_SAMPLE = 2,
+    /* So many untouched pages, the lowest first, get a frame, as long as there are any above the reserve; at its end there is an
+     * event. At most size_pages; 0: no more. */
+    TITHE_VERB_POPULATE = 3,
 };
 
 #define TITHE_SAMPLE_MAX 1024u
@@ -361,6 +365,7 @@ enum tithe_event_kind {
     TITHE_EVENT_RESERVE,        /* free memory reached the reserve; value: free pages */
     TITHE_EVENT_BALLOON_UP,     /* a guest's balloon driver is up */
     TITHE_EVENT_VM_MEMORY_WAIT, /* a vCPU waits for a free frame */
+    TITHE_EVENT_VM_POPULATED, /* value: pages that a plan's `populate` gave; value2: pages it could not give */
 };
 
 struct tithe_event {

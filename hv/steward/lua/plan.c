@@ -49,6 +49,7 @@ static const struct verb {
 } verbs[] = {
     {"balloon", TITHE_VERB_BALLOON, "size_pages", NULL, NULL},
     {"sample", TITHE_VERB_SAMPLE, "pages", "method", (const char *const[]){"abit", "unmap", NULL}},
+    {"populate", TITHE_VERB_POPULATE, "pages", NULL, NULL},
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 

@@ -85,12 +85,28 @@ static void sample(struct sim *sim, uint32_t i, const struct tithe_action *a)
                                .finished_touched = s->touched};
 }
 
+static void populate(struct sim *sim, uint32_t i, uint64_t pages)
+{
+    struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
+    struct tithe_snapshot *s = &sim->snap;
+    uint64_t room = vm->size_pages - vm->ballooned_pages - vm->consumed_pages;
+    uint64_t spare = s->free_pages > s->reserve_pages ? s->free_pages - s->reserve_pages : 0;
+    uint64_t given = pages < room ? pages : room;
+    if (pages == 0) return;
+    if (given > spare) given = spare;
+    vm->consumed_pages += given;
+    vm->populated_pages += given;
+    sim_account(sim);
+    sim_event(sim, TITHE_EVENT_VM_POPULATED, vm->id, given, pages - given, vm->name);
+}
+
 void sim_do(struct sim *sim, const struct tithe_action *a)
 {
     uint32_t i = sim_find(sim, a->vm);
     switch (a->verb) {
     case TITHE_VERB_BALLOON: sim_retarget(sim, i, a->pages); break;
     case TITHE_VERB_SAMPLE: sample(sim, i, a); break;
+    case TITHE_VERB_POPULATE: populate(sim, i, a->pages); break;
     default: break;
     }
 }

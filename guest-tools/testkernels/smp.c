@@ -216,6 +216,9 @@ _Noreturn void kernel_main(uint32_t magic, const struct multiboot_info *info)
     } else {
         all_tests();
         if (cpuid(1, 0).ecx & 1U << 21) {
+            // Nobody is to end an interrupt of the old mode in the new one's way.
+            for (uint32_t cpu = 1; cpu < smp_count(); cpu++) smp_send(smp_apic_id(cpu), IPI_INIT);
+            smp_delay(1000);
             apic_init(true);
             all_tests();
         }

@@ -9,16 +9,16 @@
 #define IOAPIC_MASKED 0x10000U
 #define PIT_DIVISOR   11932U // 100 Hz
 
-static void nothing(uint32_t cpu)
+static void take_pending(uint32_t cpu)
 {
     (void)cpu;
+    __asm__ volatile("sti; nop; nop; cli");
 }
 
-// Everybody takes what is pending: VECTOR_WAKE is the least of the vectors.
+// Everybody takes what is pending.
 static void settle(void)
 {
-    __asm__ volatile("sti; nop; nop; cli");
-    all_do(nothing);
+    all_do(take_pending);
 }
 
 // Everybody in `set` has counted one, and nobody else any.

@@ -116,6 +116,14 @@ value_of() {
     run -0 tithe destroy again
 }
 
+@test "eight vCPUs take turns on one CPU: interrupts, INIT, clocks and timers are what they should be" {
+    tithe create smp --size 16M --vcpus 8 --kernel smp
+    run -0 vm_end smp 400
+    assert_line --regexp '^smp: start .* cpus=8 '
+    assert_line 'smp: PASS'
+    assert_stopped smp exit 0
+}
+
 @test "three Linux guests at once: data, time, power-off; a crash ends only the one that crashes" {
     local before after
     before=$(tithe info --json | sed -n 's/.*"wall_ns":\([0-9]*\).*/\1/p')

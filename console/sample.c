@@ -17,7 +17,7 @@ static uint64_t or_unknown(const cbor_item_t *map, const char *key)
 
 static void read_vm(const cbor_item_t *m, struct vm_sample *vm)
 {
-    const cbor_item_t *guest = cborx_get(m, "guest");
+    const cbor_item_t *guest = cborx_get(m, "guest"), *sampled = cborx_get(m, "sample");
 
     vm->id = field_uint(m, "id");
     copy(vm->name, sizeof vm->name, m, "name");
@@ -40,6 +40,8 @@ static void read_vm(const cbor_item_t *m, struct vm_sample *vm)
     vm->exits = field_uint(m, "exits");
     vm->cpu_ns = field_uint(m, "cpu_ns");
     vm->exit_code = field_uint(m, "exit_code");
+    vm->sampled_pages = field_uint(sampled, "finished_pages");
+    vm->touched_pages = field_uint(sampled, "finished_touched");
     vm->guest_free_pages = or_unknown(guest, "free_pages");
     vm->guest_available_pages = or_unknown(guest, "available_pages");
 }

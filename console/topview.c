@@ -105,6 +105,14 @@ static double v_cpu(const struct row *r)
     return ns < 0 ? ns : ns / 1e7;
 }
 
+/* As the last full period says; a policy makes averages of several. */
+static double v_active(const struct row *r)
+{
+    return r->now->sampled_pages > 0
+               ? (double)r->now->size_pages * (double)r->now->touched_pages / (double)r->now->sampled_pages
+               : -1;
+}
+
 enum kind { TEXT, COUNT, SIZE };
 
 static const struct column {
@@ -123,6 +131,7 @@ static const struct column {
     {"SHARES", 7, 3, COUNT, v_shares},
     {"TARGET", 7, 0, SIZE, v_target},
     {"USED", 6, 0, SIZE, v_consumed},
+    {"ACTIVE", 6, 3, SIZE, v_active},
     {"BALLOON", 7, 2, SIZE, v_balloon},
     {"B.GOAL", 6, 3, SIZE, v_balloon_target},
     {"TOUCH/s", 7, 4, COUNT, v_touches},

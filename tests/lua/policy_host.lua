@@ -12,7 +12,7 @@ _G.tithe = {
     text = function(pages) return ("%.1f MiB"):format(pages / 256) end,
     log = function() end,
 }
-_G.tithe.share = dofile("policy-lua/lib/share.lua")
+for _, name in ipairs { "share", "active" } do _G.tithe[name] = dofile("policy-lua/lib/" .. name .. ".lua") end
 
 function host.load(name)
     return dofile("policy-lua/" .. name .. ".lua")
@@ -41,7 +41,7 @@ function host.random(seed, count)
         vms[i] = {
             id = i * 3, name = "vm" .. i, state = "running", size_pages = size, max_pages = max, min_pages = min,
             shares = math.random(1, 5000), target_pages = target, held = math.random() < 0.1,
-            consumed_pages = used, overhead_pages = 16, balloon_driver = math.random() < 0.9,
+            consumed_pages = used, overhead_pages = 16, cpu_ns = 0, balloon_driver = math.random() < 0.9,
         }
         vms[i].guest = math.random() < 0.8 and { updated_ns = 1 } or nil
         host.inflate(vms[i], used)
@@ -60,15 +60,25 @@ function host.apply(vms, plan)
     for i, action in ipairs(plan) do
         local vm
         for _, candidate in ipairs(vms) do if candidate.id == action.vm then vm = candidate end end
-        if action.verb ~= "balloon" then return "action " .. i .. ": verb" end
         if not vm then return "action " .. i .. ": no such VM" end
-        if seen[vm] then return "action " .. i .. ": twice" end
+        local key = action.verb .. action.vm
+        if action.verb == "sample" then
+            local ways, pages = { abit = true, unmap = true }, action.pages
+            if seen[key] then return "action " .. i .. ": twice" end
+            if math.type(pages) ~= "integer" or pages < 0 or pages > 1024 then return "action " .. i .. ": pages" end
+            if not ways[action.method or "abit"] then return "action " .. i .. ": method" end
+            seen[key] = true
+            goto next
+        end
+        if action.verb ~= "balloon" then return "action " .. i .. ": verb" end
+        if seen[key] then return "action " .. i .. ": twice" end
         if vm.held then return "action " .. i .. ": held" end
         if math.type(action.size_pages) ~= "integer" then return "action " .. i .. ": not a whole number" end
         if action.size_pages < vm.min_pages then return "action " .. i .. ": below min" end
         if action.size_pages > vm.max_pages then return "action " .. i .. ": above max" end
-        seen[vm] = true
+        seen[key] = true
         vm.target_pages = action.size_pages
+        ::next::
     end
     for _, vm in ipairs(vms) do host.inflate(vm, vm.consumed_pages) end
 end

@@ -4,7 +4,7 @@
 
 local host = require("policy_host")
 local test = host.test
-local names = { "proportional", "equal" }
+local names = { "proportional", "equal", "sampled" }
 
 local function promised(vms)
     local sum = 0
@@ -18,6 +18,30 @@ local function least(vms)
     for _, vm in ipairs(vms) do sum = sum + (vm.held and vm.target_pages or tithe.share.floor(vm)) end
     return sum
 end
+
+-- Those of a plan's actions that move a target.
+local function balloons(plan)
+    local list = {}
+    for _, a in ipairs(plan) do if a.verb == "balloon" then list[#list + 1] = a end end
+    return list
+end
+
+test("sampled: memory goes where it is used, and only balloons answer events", function()
+    local h, vms = host.random(3, 2)
+    local policy = host.load("sampled")
+    local size = h.total_pages * 2 // 3
+    for i, vm in ipairs(vms) do
+        vm.size_pages, vm.max_pages, vm.min_pages, vm.shares, vm.held, vm.balloon_driver = size, size, 0, 1000, false, true
+        vm.target_pages, vm.consumed_pages = size // 2, 0
+        vm.sample = { period = 2, pages = 100, touched = 0, started_ns = 0, started_cpu_ns = 0, finished_pages = 100,
+            finished_touched = i == 1 and 70 or 10 }
+    end
+    h.free_pages = h.total_pages
+    for _ = 1, 60 do assert(not host.apply(vms, policy.tick(h, vms, 1))) end
+    assert(vms[1].target_pages >= size * 0.85, vms[1].target_pages / size)
+    assert(vms[2].target_pages >= size * 0.1 and vms[2].target_pages < size * 0.65, vms[2].target_pages / size)
+    for _, a in ipairs(policy.event(h, vms, { kind = "vm-changed" })) do assert(a.verb == "balloon") end
+end)
 
 for _, name in ipairs(names) do
     test(name .. ": 500 random hosts: allowed plans, never more promised than there is", function()
@@ -42,7 +66,7 @@ for _, name in ipairs(names) do
             local policy = host.load(name)
             h.free_pages = h.total_pages
             for _ = 1, 60 do assert(not host.apply(vms, policy.tick(h, vms, 1))) end
-            assert(#policy.tick(h, vms, 1) == 0, ("seed %d: still moving after 60 ticks"):format(seed))
+            assert(#balloons(policy.tick(h, vms, 1)) == 0, ("seed %d: still moving after 60 ticks"):format(seed))
         end
     end)
 
@@ -57,7 +81,7 @@ for _, name in ipairs(names) do
             local policy, text = host.load(name), {}
             for _ = 1, 10 do
                 local plan = policy.tick(h, vms, 1)
-                for _, a in ipairs(plan) do text[#text + 1] = a.vm .. "=" .. a.size_pages end
+                for _, a in ipairs(plan) do text[#text + 1] = a.vm .. "=" .. (a.size_pages or a.pages) end
                 host.apply(vms, plan)
             end
             return table.concat(text, " ")

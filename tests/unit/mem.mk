@@ -40,3 +40,9 @@ UNIT_TESTS += mem_threads
 mem_threads_SRCS := tests/unit/mem_threads.c hv/x86/lock.c $(MEM_TEST_SRCS)
 mem_threads_CFLAGS := -Itests/unit/mem_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG -fsanitize=thread
 mem_threads_LIBS := -fsanitize=thread -pthread
+
+# Sharing, likewise; with guests that go on while it happens.
+UNIT_TESTS += mem_share_property
+mem_share_property_SRCS := tests/unit/mem_share_property.c $(MEM_TEST_SRCS)
+mem_share_property_CFLAGS := $(MEM_TEST_CFLAGS)
+mem_share_property_LIBS := $(MEM_TEST_SANITIZE)

@@ -137,7 +137,7 @@ teardown_file() { console_cleanup; }
 @test "the machine's CPUs in info" {
     run tithe info
     assert_line --regexp '^cpus +2$'
-    assert_line --regexp '^cpu 1 +guests [0-9.]+ s, steward [0-9.]+ s, idle [0-9.]+ s, APIC id 1$'
+    assert_line --regexp '^cpu 1 +guests [0-9.]+ s, steward [0-9.]+ s, worker [0-9.]+ s, idle [0-9.]+ s, APIC id 1$'
     [ "$(tithe --json info | json '["host"]["cpu"][1]["apic_id"]')" = 1 ]
 }
 

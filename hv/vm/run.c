@@ -174,13 +174,21 @@ uint64_t run_steward_ns(uint64_t since_ns)
     return ns < STEWARD_SLICES_MAX * slice_ns ? ns : STEWARD_SLICES_MAX * slice_ns;
 }
 
+/* Till the slice is over, or nothing is left to do. */
+static void worker_turn(void)
+{
+    while (!this_cpu()->resched && work_step()) {
+        cpu_take_interrupts();
+    }
+}
+
 static void turn(struct sched_entity *e, uint64_t from_ns)
 {
     struct percpu *cpu = this_cpu();
     uint64_t counted = 0;
     switch (e->kind) {
     case SCHED_VCPU: vcpu_turn(vcpu_of(e)); break;
-    case SCHED_WORKER: work_turn(); break;
+    case SCHED_WORKER: worker_turn(); break;
     case SCHED_STEWARD:
         steward_turn();
         counted = e->cpu_ns + run_steward_ns(from_ns);

@@ -75,14 +75,13 @@ bool work_waiting(void)
     return !vm_set_empty(&busy);
 }
 
-void work_turn(void)
+bool work_step(void)
 {
-    struct vm *vm;
-    while (!this_cpu()->resched && (vm = next_vm()) != NULL) {
-        /* Out of the set first: who posts meanwhile adds it again. */
-        vm_set_remove(&busy, vm);
-        if (step(vm)) vm_set_add(&busy, vm);
-        __atomic_store_n(&place, NOBODY, __ATOMIC_RELEASE);
-        cpu_take_interrupts();
-    }
+    struct vm *vm = next_vm();
+    if (vm == NULL) return false;
+    /* Out of the set first: who posts meanwhile adds it again. */
+    vm_set_remove(&busy, vm);
+    if (step(vm)) vm_set_add(&busy, vm);
+    __atomic_store_n(&place, NOBODY, __ATOMIC_RELEASE);
+    return true;
 }

@@ -24,7 +24,7 @@ void work_cancel(struct vm *vm);
 /* ---- for vm/run.c ---- */
 
 bool work_waiting(void);
-/* Steps till the slice is over, or none is left. */
-void work_turn(void);
+/* A step for the next VM. False: there is none. One CPU at a time. */
+bool work_step(void);
 
 #endif

@@ -10,6 +10,12 @@ vm_SRCS := tests/unit/vm_main.c tests/unit/vm_calls.c tests/unit/vm_mgmt.c tests
 vm_CFLAGS := -Itests/unit/vm_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG $(VM_TEST_SANITIZE)
 vm_LIBS := -lcmocka $(VM_TEST_SANITIZE)
 
+# The worker against the life of VMs.
+UNIT_TESTS += work_threads
+work_threads_SRCS := tests/unit/work_threads.c hv/vm/work.c hv/vm/vm_table.c hv/lib/string.c
+work_threads_CFLAGS := -Itests/unit/vm_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG -fno-builtin -fsanitize=thread
+work_threads_LIBS := -lpthread -fsanitize=thread
+
 # Sleep and wake-up of a vCPU, with a thread for its CPU and one for who wakes it.
 UNIT_TESTS += vcpu_threads
 vcpu_threads_SRCS := tests/unit/vcpu_threads.c hv/vm/vcpu.c

@@ -102,3 +102,15 @@ last_line() {
     run -0 tests/run-tests
     assert_output --regexp ', [1-9][0-9]*\.[0-9] s of CPU'
 }
+
+@test "interrupted, it ends what runs and begins nothing more" {
+    for name in a b c d e f g h; do program $name ": > began-$name; exec sleep 1234"; done
+    tests/run-tests 3>&- &
+    until [ -e began-a ]; do sleep 0.05; done
+    kill -TERM $!
+    wait $! || true
+    local pid
+    for pid in /proc/[0-9]*; do
+        [ "$(readlink "$pid/cwd")" != "$PWD" ] || ! grep -qz '^1234$' "$pid/cmdline" || fail "$(tr '\0' ' ' <"$pid/cmdline") is left"
+    done
+}

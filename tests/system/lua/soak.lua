@@ -284,8 +284,8 @@ if not ok then
     for _, line in ipairs(history) do m.say("%s", line) end
     pcall(function()
         for _, v in ipairs(tithe.snapshot().vms) do
-            m.say("%s: %s, target %s, consumed %s, balloon %s of %s", v.name, v.state, tithe.size(v.target_pages), tithe.size(v.consumed_pages),
-                tithe.size(v.balloon_actual_pages), tithe.size(v.balloon_target_pages))
+            m.say("%s: %s, target %s, consumed %s, balloon %s of %s", v.name, v.state, tithe.size(v.target_pages),
+                tithe.size(v.consumed_pages), tithe.size(v.balloon_actual_pages), tithe.size(v.balloon_target_pages))
             for i, c in ipairs(v.vcpu or {}) do m.say("    vCPU %d: %s on CPU %d, %.3f s", i - 1, c.state, c.cpu, c.cpu_ns / 1e9) end
             m.say("    %s", (tithe.console(v.id, math.max(v.console_offset - 300, 0)):gsub("%s*\r?\n", " | ")))
         end

@@ -62,7 +62,7 @@ static void count_frames(struct ledger *l)
         else
             differ(l, "frame 0x%lx: state %u is none", mfn, frame_state_of(f));
         if (f->state & ~FRAME_STATE && frame_state_of(f) != FRAME_GUEST && frame_state_of(f) != FRAME_SHARED)
-            differ(l, "frame 0x%lx: flags 0x%x in state %u", mfn, f->state, frame_state_of(f));
+            differ(l, "frame 0x%lx: flags 0x%x in state %u", mfn, f->state & ~FRAME_STATE, frame_state_of(f));
         l->hinted += frame_state_of(f) == FRAME_GUEST && f->state & FRAME_HINTED;
     }
 }

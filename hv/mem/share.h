@@ -37,7 +37,8 @@ struct share_scan {
 #define SHARE_SCAN_MAX 32u /* pages in one call */
 
 /* Looks at up to `pages` (at most SHARE_SCAN_MAX) present, private pages and shares those of which there is an equal one. Returns
- * how many pages it has looked at; that is less when entries that are no such pages took up the bounded time of a call.
+ * how many pages it has looked at; that is less at the end of a pass, and when entries that are no such pages took up the bounded time
+ * of a call.
  * One call is some ten microseconds' work and two flushes of the VM at most, and one of each VM whose hints it follows. A
  * scan may run on several CPUs at once, of the same VM too, with a `scan` each. The caller sees to it that the map
  * lives: by being the boot CPU, or by p2m_hold. */

@@ -307,7 +307,8 @@ uint32_t share_scan(struct p2m *p2m, struct share_scan *scan, uint32_t pages)
     r.targets = r.candidates = 0;
     lock_acquire(&p2m->lock);
     r.key = share_key(p2m);
-    for (uint32_t i = 0; i < pages * LOOKS_PER_PAGE && looked < pages; i++) {
+    const uint64_t passes = scan->passes;
+    for (uint32_t i = 0; i < pages * LOOKS_PER_PAGE && looked < pages && scan->passes == passes; i++) {
         looked += step(&r, scan);
         /* Guests wait for this lock. */
         lock_release(&p2m->lock);

@@ -5,7 +5,7 @@ MEM_TEST_CFLAGS := -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG $(MEM_TEST_SANIT
 
 UNIT_TESTS += mem
 mem_SRCS := tests/unit/mem_main.c tests/unit/mem_tables.c tests/unit/mem_frame.c tests/unit/mem_pt.c tests/unit/mem_host_map.c \
-            tests/unit/mem_p2m.c tests/unit/mem_ledger.c $(MEM_TEST_SRCS)
+            tests/unit/mem_p2m.c tests/unit/mem_ledger.c tests/unit/mem_share.c $(MEM_TEST_SRCS)
 mem_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_LIBS := -lcmocka $(MEM_TEST_SANITIZE)
 

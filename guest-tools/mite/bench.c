@@ -9,6 +9,9 @@
 #include "team.h"
 #include "trap.h"
 
+// Between two messages of bench_flush.
+#define FLUSH_EVERY_US 20
+
 struct samples {
     uint64_t clock_ticks;
     uint64_t total_ticks;
@@ -35,14 +38,16 @@ static void sample(struct samples *samples, uint64_t ticks)
     samples->count++;
 }
 
-static void samples_print(const struct samples *samples, const char *what)
+static void samples_print(const struct samples *samples, const char *what, uint32_t vcpus)
 {
     if (samples->count == 0) {
         say("mite: bench %s count=0\n", what);
         return;
     }
-    say("mite: bench %s count=%u average=%llu minimum=%llu\n", what, samples->count,
+    say("mite: bench %s count=%u average=%llu minimum=%llu", what, samples->count,
         divide(samples->total_ticks, samples->count), samples->least_ticks);
+    if (vcpus > 0) say(" vcpus=%u", vcpus);
+    say("\n");
 }
 
 void bench_cpuid(uint32_t count)
@@ -53,7 +58,7 @@ void bench_cpuid(uint32_t count)
         cpuid(0, 0);
         sample(&samples, rdtsc() - start);
     }
-    samples_print(&samples, "cpuid");
+    samples_print(&samples, "cpuid", 0);
 }
 
 void bench_first_touch(uint32_t count)
@@ -69,7 +74,7 @@ void bench_first_touch(uint32_t count)
         mmio_write32(address, 1);
         sample(&samples, rdtsc() - start);
     }
-    samples_print(&samples, "first_touch");
+    samples_print(&samples, "first_touch", 0);
 }
 
 void bench_serial(uint32_t count)
@@ -82,7 +87,7 @@ void bench_serial(uint32_t count)
         sample(&samples, rdtsc() - start);
     }
     say("\n");
-    samples_print(&samples, "serial");
+    samples_print(&samples, "serial", 0);
 }
 
 static void bench_balloon(bool up, const char *what, uint32_t messages)
@@ -94,7 +99,7 @@ static void bench_balloon(bool up, const char *what, uint32_t messages)
         if (moved == 0) break;
         sample(&samples, divide(ticks, moved));
     }
-    samples_print(&samples, what);
+    samples_print(&samples, what, 0);
 }
 
 void bench_inflate(uint32_t messages)
@@ -118,14 +123,15 @@ static void on_ping(void)
         smp_send(smp_apic_id(0), VECTOR_PING);
 }
 
-// With interrupts off on entry and return.
+// With interrupts off on entry and return. QEMU, when it runs all CPUs in turns, gives the turn to the next one at a PAUSE, and
+// forgets there to end STI's shadow: the NOP does.
 static void wait_until(const volatile bool *flag)
 {
     while (!*flag) {
         if (halting)
             wait_for_interrupt();
         else
-            __asm__ volatile("sti; nop; nop; cli");
+            __asm__ volatile("sti; nop; pause; cli");
     }
 }
 
@@ -134,6 +140,36 @@ static void answer(uint32_t cpu)
     (void)cpu;
     pong = true; // it listens
     wait_until(&over);
+}
+
+// With interrupts on: else Bochs 2.7 is late to end the guest's turn for an interrupt of the host's.
+static void burn(uint32_t cpu)
+{
+    (void)cpu;
+    __asm__ volatile("sti");
+    while (!over) pause();
+    __asm__ volatile("cli");
+}
+
+static void bench_flush_beside(uint32_t others, uint32_t count)
+{
+    struct samples samples = samples_begin();
+    uint64_t ticks;
+    over = false;
+    for (uint32_t cpu = 1; cpu <= others; cpu++) team_begin(cpu, burn);
+    for (uint32_t i = 0; i < count; i++) {
+        smp_delay(FLUSH_EVERY_US); // the others are in their loops again
+        if (balloon_move(true, 1, &ticks) == 0) break;
+        sample(&samples, ticks);
+    }
+    over = true;
+    for (uint32_t cpu = 1; cpu <= others; cpu++) team_end(cpu);
+    samples_print(&samples, "flush", others + 1);
+}
+
+void bench_flush(uint32_t count)
+{
+    for (uint32_t vcpus = 1; vcpus <= team_size(); vcpus *= 2) bench_flush_beside(vcpus - 1, count);
 }
 
 static void bench_round_trips(const char *what, bool halt, uint32_t count)
@@ -156,7 +192,7 @@ static void bench_round_trips(const char *what, bool halt, uint32_t count)
         smp_send(smp_apic_id(1), VECTOR_TEAM);
         team_end(1);
     }
-    samples_print(&samples, what);
+    samples_print(&samples, what, 0);
 }
 
 void bench_ipi(uint32_t count)

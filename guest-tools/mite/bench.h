@@ -24,4 +24,8 @@ void bench_deflate(uint32_t messages);
 void bench_ipi(uint32_t count);
 void bench_ipi_halt(uint32_t count);
 
+// Messages that give the balloon one page each, from vCPU 0 while no other vCPU runs, then while one does, then three and seven, as
+// far as there are so many. Others must leave the guest to forget the page's translation. A line for each.
+void bench_flush(uint32_t count);
+
 #endif

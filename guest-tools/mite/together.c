@@ -197,58 +197,61 @@ void together_burn(uint64_t us)
 
 // ---- costs ----
 
+static uint32_t touchers;
+
 static struct cost {
-    uint64_t total_ticks, least_ticks;
+    uint64_t total_ticks, least_ticks, end;
     uint32_t count;
 } costs[CPUS_MAX];
 
-static void costs_begin(void)
-{
-    for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++) costs[cpu] = (struct cost){.least_ticks = UINT64_MAX};
-}
-
-static void cost_add(uint32_t cpu, uint64_t ticks)
-{
-    struct cost *c = &costs[cpu];
-    c->total_ticks += ticks;
-    if (ticks < c->least_ticks) c->least_ticks = ticks;
-    c->count++;
-}
-
-static void costs_print(const char *what, uint64_t wall_ticks)
-{
-    struct cost all = {.least_ticks = UINT64_MAX};
-    for (uint32_t cpu = 0; cpu < CPUS_MAX; cpu++) {
-        all.total_ticks += costs[cpu].total_ticks;
-        all.count += costs[cpu].count;
-        if (costs[cpu].least_ticks < all.least_ticks) all.least_ticks = costs[cpu].least_ticks;
-    }
-    if (all.count == 0) {
-        say("mite: bench %s count=0\n", what);
-        return;
-    }
-    say("mite: bench %s count=%u average=%llu minimum=%llu vcpus=%u ticks=%llu\n", what, all.count,
-        divide(all.total_ticks, all.count), all.least_ticks, team_size(), wall_ticks);
-}
-
 static void touch(uint32_t cpu)
 {
-    uint32_t stride = team_size();
+    struct cost cost = {.least_ticks = UINT64_MAX};
     for (uint32_t page = first_page; page < end_page; page++) {
-        if (page % stride != cpu || !is_signed(page)) continue;
+        if (page % touchers != cpu || !is_signed(page)) continue;
         uint64_t start = rdtsc();
         mmio_write32(page_address(page), 1);
-        cost_add(cpu, rdtsc() - start);
+        uint64_t ticks = rdtsc() - start;
+        cost.total_ticks += ticks;
+        if (ticks < cost.least_ticks) cost.least_ticks = ticks;
+        cost.count++;
+        pause(); // emulators that run CPUs in turns give the turn to the next one
     }
+    cost.end = rdtsc();
+    costs[cpu] = cost;
+}
+
+static void touch_print(uint64_t start)
+{
+    struct cost all = {.least_ticks = UINT64_MAX, .end = start};
+    for (uint32_t cpu = 0; cpu < touchers; cpu++) {
+        const struct cost *cost = &costs[cpu];
+        all.total_ticks += cost->total_ticks;
+        all.count += cost->count;
+        if (cost->least_ticks < all.least_ticks) all.least_ticks = cost->least_ticks;
+        if (cost->end > all.end) all.end = cost->end;
+    }
+    if (all.count == 0) {
+        say("mite: bench touch count=0\n");
+        return;
+    }
+    say("mite: bench touch count=%u average=%llu minimum=%llu vcpus=%u ticks=%llu\n", all.count,
+        divide(all.total_ticks, all.count), all.least_ticks, touchers, all.end - start);
+}
+
+static void touch_if_asked(uint32_t cpu)
+{
+    if (cpu < touchers) touch(cpu);
 }
 
 void together_touch(uint32_t page_count)
 {
-    claim(page_count, true);
-    costs_begin();
-    uint64_t start = rdtsc();
-    team_do(touch);
-    costs_print("touch", rdtsc() - start);
-    for (uint32_t page = first_page; page < end_page; page++)
-        if (is_signed(page) && page_version(page) == 0) page_set_state(page, PAGE_FREE);
+    for (touchers = 1; touchers <= team_size(); touchers *= 2) {
+        claim(page_count * touchers, true);
+        uint64_t start = rdtsc();
+        team_do(touch_if_asked);
+        touch_print(start);
+        for (uint32_t page = first_page; page < end_page; page++)
+            if (is_signed(page) && page_version(page) == 0) page_set_state(page, PAGE_FREE);
+    }
 }

@@ -14,7 +14,8 @@ void together_run(uint32_t page_count, uint64_t us, uint64_t nap_us);
 // Every vCPU burns so much time; how far each got.
 void together_burn(uint64_t us);
 
-// Costs in TSC ticks: first touches by all vCPUs at once, `page_count` in all; they are free afterwards.
+// Costs in TSC ticks: `page_count` first touches by each of one vCPU, of two at once, of four, of eight, as far as there are so
+// many, and how long it took them; the pages are free afterwards.
 void together_touch(uint32_t page_count);
 
 #endif

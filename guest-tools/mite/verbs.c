@@ -242,7 +242,8 @@ static const char *verb_bench(const struct verb_call *call)
     } benches[] = {{"cpuid", 1000, bench_cpuid},   {"first_touch", 1000, bench_first_touch},
                    {"serial", 64, bench_serial},   {"inflate", 16, bench_inflate},
                    {"deflate", 16, bench_deflate}, {"touch", 1000, together_touch},
-                   {"ipi", 1000, bench_ipi},       {"ipi_halt", 1000, bench_ipi_halt}};
+                   {"ipi", 1000, bench_ipi},       {"ipi_halt", 1000, bench_ipi_halt},
+                   {"flush", 256, bench_flush}};
     for (uint32_t i = 0; i < sizeof benches / sizeof *benches; i++) {
         if (!span_is(call->arguments[0], benches[i].name)) continue;
         uint32_t count;
@@ -250,7 +251,7 @@ static const char *verb_bench(const struct verb_call *call)
         if (!reason && !call->dry) benches[i].run(count);
         return reason;
     }
-    return "bench knows cpuid, first_touch, serial, inflate, deflate, touch, ipi and ipi_halt";
+    return "bench knows cpuid, first_touch, serial, inflate, deflate, touch, ipi, ipi_halt and flush";
 }
 
 static const char *verb_fpu(const struct verb_call *call)

@@ -18,6 +18,18 @@ static void mirror(void *ctx, const char *text, size_t bytes)
     log_line("guest: %.*s", (int)bytes, text);
 }
 
+/* Words of the core's own command line hold no spaces. */
+static bool words_option(const char *name, char *words, size_t bytes)
+{
+    if (!boot_option(name, words, bytes)) {
+        return false;
+    }
+    for (char *at = words; *at != '\0'; at++) {
+        *at = *at == '+' ? ' ' : *at;
+    }
+    return true;
+}
+
 const char *solo_start(void)
 {
     static struct tithe_create c;
@@ -26,10 +38,7 @@ const char *solo_start(void)
         return NULL;
     }
     (void)boot_option("solo_module", c.module, sizeof c.module);
-    (void)boot_option("solo_args", c.cmdline, sizeof c.cmdline);
-    for (char *at = c.cmdline; *at != '\0'; at++) {
-        *at = *at == '+' ? ' ' : *at; /* words of the core's own command line hold no spaces */
-    }
+    (void)words_option("solo_args", c.cmdline, sizeof c.cmdline);
     fmt_string(c.name, sizeof c.name, "solo");
     const uint64_t extra = boot_option_u64("solo_extra", 0);
     c.size_pages = boot_option_u64("solo_mib", 64) * (MIB / PAGE_BYTES);
@@ -41,11 +50,14 @@ const char *solo_start(void)
         return reason;
     }
     for (uint64_t i = 0; i < extra; i++) {
-        struct tithe_create idle = c;
-        fmt_string(idle.name, sizeof idle.name, "idle%u", (unsigned)i);
-        fmt_string(idle.cmdline, sizeof idle.cmdline, "poll=0s run=idle");
-        idle.paused = 0;
-        if (vm_create(&idle, reason) != 0) {
+        struct tithe_create other = c;
+        fmt_string(other.name, sizeof other.name, "other%u", (unsigned)i);
+        other.vcpus = 1;
+        if (!words_option("solo_extra_args", other.cmdline, sizeof other.cmdline)) {
+            fmt_string(other.cmdline, sizeof other.cmdline, "poll=0s run=idle");
+        }
+        other.paused = 0;
+        if (vm_create(&other, reason) != 0) {
             return reason;
         }
     }

@@ -22,14 +22,14 @@ m.expect(SECONDS and SEED, "the arguments are: seconds, seed")
 math.randomseed(SEED)
 
 local cpus = tithe.info().cpus
-local vms, made, step = {}, 0, 0
+local vms, made, step, began = {}, 0, 0, tithe.host_now()
 local counts, history = {}, {}
 
 local function count(what) counts[what] = (counts[what] or 0) + 1 end
 
 -- What was done last, for the failure's report.
 local function note(format, ...)
-    history[#history + 1] = ("%d: "):format(step) .. format:format(...)
+    history[#history + 1] = ("%d (%.0f s): "):format(step, tithe.host_now() - began) .. format:format(...)
     if #history > 40 then table.remove(history, 1) end
 end
 
@@ -108,13 +108,14 @@ local function forget(vm)
     for i, other in ipairs(vms) do if other == vm then table.remove(vms, i) end end
 end
 
--- What its console has said up to `offset`, since the last time: nothing bad.
-local function listen(vm, offset)
-    local text = ""
-    while vm.offset < offset do
+-- What its console has said up to now, since the last time: nothing bad.
+local function listen(vm)
+    local text, upto = "", nil
+    repeat -- it may go on all the time
         local chunk = tithe.call("console-read", { vm = vm.id, offset = vm.offset })
-        text, vm.offset, vm.heard = text .. chunk.data, chunk.offset + #chunk.data, tithe.host_now()
-    end
+        if #chunk.data > 0 then vm.heard = tithe.host_now() end
+        text, vm.offset, upto = text .. chunk.data, chunk.offset + #chunk.data, upto or chunk.total
+    until vm.offset >= upto
     for _, bad in ipairs { "FAIL", "exception", "stuck", "bad script", "Kernel panic", "BUG:", "rcu:.*stall" } do
         m.expect(not text:find(bad), "%s said: %s", vm.name, text:match("[^\n]*" .. bad .. "[^\r\n]*"))
     end
@@ -125,7 +126,7 @@ local function listen(vm, offset)
 end
 
 local function destroy(vm)
-    listen(vm, tithe.info(vm.id).console_offset)
+    listen(vm)
     tithe.destroy(vm.id)
     forget(vm)
 end
@@ -133,11 +134,12 @@ end
 -- Everybody says nothing wrong, goes on, and ends as its script does.
 local function look()
     local infos = {}
-    for _, info in ipairs(tithe.snapshot().vms) do infos[info.id] = info end
+    for _, info in ipairs(tithe.list()) do infos[info.id] = info end -- a snapshot is long for a serial line
     for _, vm in ipairs(table.move(vms, 1, #vms, 1, {})) do
         local info = m.expect(infos[vm.id], "%s is not there", vm.name)
-        listen(vm, info.console_offset)
+        listen(vm)
         if info.state == "stopped" then
+            info = tithe.info(vm.id)
             m.expect(not vm.reboots, "%s has stopped by %s", vm.name, info.stop_reason)
             m.equal(info.stop_reason, vm.reason, vm.name .. "'s end")
             if vm.code then m.equal(info.exit_code, vm.code, vm.name .. "'s exit code") end
@@ -234,8 +236,7 @@ local function summary()
 end
 
 local function soak()
-    local began, told = tithe.host_now(), 0
-    local most, sum = 0, 0
+    local told, most, sum = 0, 0, 0
     while tithe.host_now() - began < SECONDS do
         step = step + 1
         if #vms < 5 or total("vcpus") <= 2 * cpus then create() end
@@ -246,7 +247,8 @@ local function soak()
         local gone = tithe.host_now() - began
         if gone - told >= TOLD_S then
             told = gone
-            m.say("%.0f s: %d VMs with %d vCPUs on %d CPUs; %s", gone, #vms, total("vcpus"), cpus, summary())
+            m.say("%.0f s, %.0f s of the machine's: %d VMs with %d vCPUs on %d CPUs; %s", gone, tithe.now(), #vms, total("vcpus"), cpus,
+                summary())
         end
         if not SLOW then tithe.sleep_host(math.random() * 0.2) end
     end
@@ -281,13 +283,15 @@ m.say("seed %d, %d s", SEED, SECONDS)
 local ok, e = pcall(soak)
 m.say("%s", summary())
 if not ok then
+    m.say("FAILED: %s", tostring(e))
     for _, line in ipairs(history) do m.say("%s", line) end
     pcall(function()
         for _, v in ipairs(tithe.snapshot().vms) do
             m.say("%s: %s, target %s, consumed %s, balloon %s of %s", v.name, v.state, tithe.size(v.target_pages),
                 tithe.size(v.consumed_pages), tithe.size(v.balloon_actual_pages), tithe.size(v.balloon_target_pages))
             for i, c in ipairs(v.vcpu or {}) do m.say("    vCPU %d: %s on CPU %d, %.3f s", i - 1, c.state, c.cpu, c.cpu_ns / 1e9) end
-            m.say("    %s", (tithe.console(v.id, math.max(v.console_offset - 300, 0)):gsub("%s*\r?\n", " | ")))
+            local said = tithe.call("console-read", { vm = v.id, offset = math.max(v.console_offset - 300, 0) }).data
+            m.say("    %s", (said:gsub("%s*\r?\n", " | ")))
         end
     end)
     error(e, 0)

@@ -113,8 +113,7 @@ static void equal_pages_share_a_frame(void **state)
         assert_int_equal(frame(0, 3), frame(2, 600));
         assert_int_equal(counts().frames, 1);
         assert_int_equal(counts().entries, 3);
-        assert_int_equal(before - free_frames(),
-                         2 + 2); /* frames, and tables of VMs 0 and 1 */
+        assert_int_equal(before - free_frames(), 2 + 2); /* frames, and tables of VMs 0 and 1 */
         struct frame_counts c;
         frames_counts(&c);
         assert_int_equal(c.guest, 2);

@@ -46,3 +46,16 @@ UNIT_TESTS += mem_share_property
 mem_share_property_SRCS := tests/unit/mem_share_property.c $(MEM_TEST_SRCS)
 mem_share_property_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_share_property_LIBS := $(MEM_TEST_SANITIZE)
+
+# Whole pages are read while guests write to them: there, races are none.
+UNIT_TESTS += mem_share_threads
+mem_share_threads_SRCS := tests/unit/mem_share_threads.c hv/x86/lock.c $(MEM_TEST_SRCS)
+mem_share_threads_CFLAGS := -Itests/unit/mem_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG -fsanitize=thread
+mem_share_threads_LIBS := -fsanitize=thread -pthread
+$(BUILD)/tests/unit/mem_share_threads.d/hv/mem/page_hash.c.o: mem_share_threads_CFLAGS += -fno-sanitize=thread
+
+# The scanner's speed, and how much it finds: for tests/bench.
+$(BUILD)/tests/share_bench: tests/unit/share_bench.c tests/unit/host_env.c $(wildcard hv/mem/*.c) $(wildcard hv/mem/*.h)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -Ihv -Ihv/include -Itests/unit -o $@ $(filter %.c,$^)

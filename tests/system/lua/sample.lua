@@ -21,12 +21,14 @@ return policy]]
 
 local size = tithe.pages("64M")
 local guests = {
-    { name = "busy", mite = "touch:32M:sparse,loop:forever:{rewrite:16M,idle:5ms}", active = tithe.pages("16M") },
-    { name = "wide", mite = "touch:48M:sparse,loop:forever:{rewrite,idle:5ms}", active = tithe.pages("48M") },
-    { name = "idle", mite = "touch:16M:sparse,say:idle,loop:forever:{idle:20ms}", active = 0 },
+    { name = "busy", mite = "touch:32M:sparse,say:ready,loop:forever:{rewrite:16M,idle:5ms}", active = tithe.pages("16M") },
+    { name = "wide", mite = "touch:48M:sparse,say:ready,loop:forever:{rewrite,idle:5ms}", active = tithe.pages("48M") },
+    { name = "idle", mite = "touch:16M:sparse,say:ready,loop:forever:{idle:20ms}", active = 0 },
 }
 for _, g in ipairs(guests) do tithe.create { name = g.name, size = "64M", mite = g.mite } end
-m.expect(tithe.wait(60, function() return tithe.console("idle"):find("idle") end, 0.2), "the idle guest has not come so far")
+for _, g in ipairs(guests) do
+    m.expect(tithe.wait(60, function() return tithe.console(g.name):find("ready") end, 0.2), "%s has not come so far", g.name)
+end
 tithe.policy_load(m.policy("sampler", source:format(PAGES)))
 
 -- Touched pages of so many periods, of each of them.

@@ -47,22 +47,21 @@ INLINE enum p2m_touch populate(struct p2m *p2m, gfn_t gfn, uint64_t *slot, unsig
  *
  * A copy must not be written to while some CPU's TLB may still lead to the frame it was made of: whoever saw the write, and then looks
  * there, would find what was before it. So the copy's entry is read-only till a flush. The stamp tells it from a later copy: this
- * one's flush is none for that. A page that was just protected has kept its frame and need not wait. */
-static __attribute__((noinline)) enum p2m_touch touch_readonly(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
+ * one's flush is none for that. A page that was just protected has kept its frame and need not wait.
+ *
+ * The slot is of level 1, and so the page's as long as the map lives. */
+static __attribute__((noinline)) enum p2m_touch touch_readonly(struct p2m *p2m, gfn_t gfn, uint64_t *slot,
+                                                               mfn_t *mfn)
 {
     const struct pt_format *f = p2m->format;
     uint32_t flushed = 0;
     FLUSH_BATCH(batch, p2m);
 
     for (;;) {
-        unsigned level;
-        uint64_t *slot = p2m_find(p2m, gfn, &level);
-
-        if (!slot) return P2M_TOUCH_HOLE;
         uint64_t entry = pt_load(slot);
+
         if (p2m_entry_type(f, entry) == P2M_SAMPLED) entry = sample_restore(p2m, slot, true);
-        if (!pt_present(f, entry))
-            return populate(p2m, gfn, slot, level, (enum p2m_type)pt_type(f, entry), mfn);
+        if (!pt_present(f, entry)) return populate(p2m, gfn, slot, 1, (enum p2m_type)pt_type(f, entry), mfn);
         *mfn = p2m_entry_mfn(f, entry);
         if (entry & f->write) return P2M_TOUCH_OK;
         struct frame *frame = &frame_pool.table[*mfn];
@@ -95,7 +94,7 @@ INLINE enum p2m_touch touch(struct p2m *p2m, gfn_t gfn, bool write, mfn_t *mfn)
         if (type != P2M_SAMPLED) return populate(p2m, gfn, slot, level, type, mfn);
         entry = sample_restore(p2m, slot, true);
     }
-    if (write && !(entry & f->write)) return touch_readonly(p2m, gfn, mfn);
+    if (write && !(entry & f->write)) return touch_readonly(p2m, gfn, slot, mfn);
     *mfn = p2m_entry_mfn(f, entry);
     return P2M_TOUCH_OK;
 }

@@ -167,7 +167,7 @@ static bool take_run(mfn_t start, uint64_t count)
 {
     bool ok = lock_for_core(count);
 
-    for (uint64_t i = 0; ok && i < count; i++) ok = frame_pool.table[start + i].state == FRAME_FREE;
+    for (uint64_t i = 0; ok && i < count; i++) ok = frame_state(start + i) == FRAME_FREE;
     for (uint64_t i = 0; ok && i < count; i++) list_take(start + i, FRAME_CORE, FRAME_OWNER_CORE, 0);
     lock_release(&frame_pool.lock);
     return ok;

@@ -73,7 +73,7 @@ test: all $(HOST_TEST_NEEDS) $(UNIT_PROGRAMS) ## run every test
 test-host: $(HOST_TEST_NEEDS) $(UNIT_PROGRAMS) ## run the tests that need no emulator: under a minute
 	$(Q)tests/run-tests --tier host --json $(BUILD)/tests/results-host.json
 
-bench: all $(BUILD)/hv-release/tithe.elf ## measure, print a table and write build/bench.json
+bench: all $(BUILD)/hv-release/tithe.elf $(BUILD)/tests/share_bench ## measure, print a table and write build/bench.json
 	$(Q)tests/bench --json $(BUILD)/bench.json
 
 C_FILES = $(shell find hv guest-tools console tests images -name '*.[ch]')

@@ -40,6 +40,8 @@ static void read_vm(const cbor_item_t *m, struct vm_sample *vm)
     vm->exits = field_uint(m, "exits");
     vm->cpu_ns = field_uint(m, "cpu_ns");
     vm->exit_code = field_uint(m, "exit_code");
+    vm->shared_pages = field_uint(m, "shared_pages");
+    vm->cow_breaks = field_uint(m, "cow_breaks");
     vm->sampled_pages = field_uint(sampled, "finished_pages");
     vm->touched_pages = field_uint(sampled, "finished_touched");
     vm->guest_free_pages = or_unknown(guest, "free_pages");

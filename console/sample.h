@@ -21,6 +21,7 @@ struct vm_sample {
     bool held, balloon_driver;
     uint64_t balloon_target_pages, balloon_actual_pages;
     uint64_t first_touches, balloon_pops, exits, cpu_ns, exit_code;
+    uint64_t shared_pages, cow_breaks;
     uint64_t sampled_pages, touched_pages; /* of the last full period of sampling; 0: there was none */
     uint64_t guest_free_pages, guest_available_pages; /* SAMPLE_UNKNOWN */
 };

@@ -28,6 +28,7 @@ static const char *const help_lines[] = {
     "",
     "  TARGET   what the policy lets it have (*: held by mem-set)    USED     memory it has now",
     "  ACTIVE   what it has used in the last full period of sampling",
+    "  SHARED   part of USED that is in frames with others          COW/s    writes to such pages",
     "  BALLOON  what the guest has given up                          B.GOAL   what it is asked to give up",
     "  TOUCH/s  pages touched for the first time                     POPS     ballooned pages touched again",
     "  G.FREE   free, as the guest sees it                           G.AVAIL  free or easily freed, likewise",

@@ -63,6 +63,10 @@ static double v_balloon_target(const struct row *r)
 {
     return (double)r->now->balloon_target_pages;
 }
+static double v_shared(const struct row *r)
+{
+    return (double)r->now->shared_pages;
+}
 static double v_pops(const struct row *r)
 {
     return (double)r->now->balloon_pops;
@@ -91,6 +95,11 @@ static double rate(const struct row *r, uint64_t now, uint64_t before)
 static double v_touches(const struct row *r)
 {
     return rate(r, r->now->first_touches, r->before != NULL ? r->before->first_touches : 0);
+}
+
+static double v_cow(const struct row *r)
+{
+    return rate(r, r->now->cow_breaks, r->before != NULL ? r->before->cow_breaks : 0);
 }
 
 static double v_exits(const struct row *r)
@@ -132,10 +141,12 @@ static const struct column {
     {"TARGET", 7, 0, SIZE, v_target},
     {"USED", 6, 0, SIZE, v_consumed},
     {"ACTIVE", 6, 3, SIZE, v_active},
+    {"SHARED", 6, 3, SIZE, v_shared},
     {"BALLOON", 7, 2, SIZE, v_balloon},
     {"B.GOAL", 6, 3, SIZE, v_balloon_target},
     {"TOUCH/s", 7, 4, COUNT, v_touches},
     {"POPS", 5, 6, COUNT, v_pops},
+    {"COW/s", 6, 5, COUNT, v_cow},
     {"G.FREE", 6, 3, SIZE, v_free},
     {"G.AVAIL", 7, 4, SIZE, v_available},
     {"VCPUS", 5, 2, COUNT, v_vcpus},

@@ -517,6 +517,10 @@ BAD_SCRIPTS = {
     'sample: field': (TICK % "return { { verb = 'sample', vm = 1, pages = 1, size_pages = 1 } }", 'policy', "'size_pages'"),
     'sample: no pages': (TICK % "return { { verb = 'sample', vm = 1 } }", 'policy', "no 'pages'"),
     'populate: too many': (TICK % "return { { verb = 'populate', vm = 1, pages = vms[1].size_pages + 1 } }", 'refused', 'too-many'),
+    'scan: order': (TICK % "return { { verb = 'scan', vm = 1, pages = 1, order = 'x' } }", 'policy', "order = 'x'"),
+    'scan: too many': (TICK % "return { { verb = 'scan', vm = 1, pages = vms[1].size_pages + 1 } }", 'refused', 'too-many'),
+    'group: none such': (TICK % "return { { verb = 'share-group', vm = 1, group = 128 } }", 'refused', 'no-such-way'),
+    'group: pages': (TICK % "return { { verb = 'share-group', vm = 1, group = 1, pages = 1 } }", 'policy', "'pages'"),
     'sample: twice': (TICK % "local a = { verb = 'sample', vm = 1, pages = 5 } return { a, a }", 'refused', 'twice'),
     # These kill the steward; the reason comes from the core's event.
     'crash': (TICK % 'tithe.test.crash()', 'policy', 'candidate bad.lua:3 in tick'),

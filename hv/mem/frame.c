@@ -10,28 +10,30 @@
 #include "mem/direct.h"
 #include "mem/frame_table.h"
 #include "mem/page.h"
+#include "mem/share_table.h"
 
 struct frame_pool frame_pool = {.lock = LOCK_INIT(LOCK_FRAMES), .free_head = FRAME_NO_LINK};
 
 /* Frames that are freed under one hold of the lock: others' first touches wait for it. */
 #define PIECE 256u
 
-static const char *const state_names[FRAME_STATES] = {"absent", "free",   "core",   "table",
-                                                      "guest",  "parked", "stocked"};
+static const char *const state_names[FRAME_STATES] = {"absent", "free",   "core",    "table",
+                                                      "guest",  "parked", "stocked", "shared"};
 
 size_t frames_bytes(mfn_t limit)
 {
-    return limit * sizeof(struct frame);
+    return limit * sizeof(struct frame) + share_table_bytes(limit);
 }
 
 void frames_init(void *table, mfn_t limit)
 {
-    if (limit >= FRAME_NO_LINK) panic("frame table: %lu frames are more than 16 TiB of RAM", limit);
+    if (limit > FRAMES_MAX) panic("frame table: %lu frames are more than 8 TiB of RAM", limit);
     memset(table, 0, frames_bytes(limit));
     frame_pool = (struct frame_pool){
         .lock = LOCK_INIT(LOCK_FRAMES), .table = table, .limit = limit, .free_head = FRAME_NO_LINK};
     for (uint32_t i = 0; i < CPUS_MAX; i++)
         frame_stocks[i] = (struct frame_stock){.lock = LOCK_INIT(LOCK_FRAME_CACHE)};
+    share_table_init(frame_pool.table + limit, limit);
 }
 
 static struct frame *frame_at(mfn_t mfn)
@@ -45,7 +47,7 @@ void frame_wrong_state(const char *act, mfn_t mfn)
     const struct frame *f = frame_at(mfn);
 
     panic("cannot %s frame 0x%lx: it is %s, owner %u", act, mfn,
-          f->state < FRAME_STATES ? state_names[f->state] : "corrupt", f->owner);
+          frame_state_of(f) < FRAME_STATES ? state_names[frame_state_of(f)] : "corrupt", f->owner);
 }
 
 /* Takes the pool's lock. Unless there are `count` frames to spare in the pool, whatever is free is in it. */
@@ -58,8 +60,8 @@ static void pool_lock(uint64_t count)
 static inline void hand_out(struct frame *f, enum frame_state state, uint16_t owner, gfn_t gfn)
 {
     frame_set_state(f, state);
-    f->owner = owner;
-    f->gfn = gfn;
+    f->owner = (uint8_t)owner;
+    f->gfn = (uint32_t)gfn;
 }
 
 /* Takes a free frame, wherever it is in the list, for its new use. */
@@ -139,6 +141,15 @@ mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn)
 
     if (mfn == MFN_NONE) mfn = pool_alloc(state, owner, gfn);
     if (mfn != MFN_NONE) page_zero(mfn_to_virt(mfn));
+    return mfn;
+}
+
+mfn_t frame_alloc_copy(mfn_t from, uint16_t owner, gfn_t gfn)
+{
+    mfn_t mfn = stock_alloc(owner, gfn);
+
+    if (mfn == MFN_NONE) mfn = pool_alloc(FRAME_GUEST, owner, gfn);
+    if (mfn != MFN_NONE) page_copy(mfn_to_virt(mfn), mfn_to_virt(from));
     return mfn;
 }
 
@@ -267,7 +278,7 @@ void frames_unpark(mfn_t *list)
 enum frame_state frame_state(mfn_t mfn)
 {
     if (mfn >= frame_pool.limit) return FRAME_ABSENT;
-    return (enum frame_state)__atomic_load_n(&frame_pool.table[mfn].state, __ATOMIC_RELAXED);
+    return (enum frame_state)(__atomic_load_n(&frame_pool.table[mfn].state, __ATOMIC_RELAXED) & FRAME_STATE);
 }
 
 uint16_t frame_owner(mfn_t mfn)
@@ -279,7 +290,7 @@ gfn_t frame_gfn(mfn_t mfn)
 {
     const struct frame *f = frame_at(mfn);
 
-    return f->state == FRAME_GUEST ? f->gfn : 0;
+    return frame_state_of(f) == FRAME_GUEST ? f->gfn : 0;
 }
 
 void frames_counts(struct frame_counts *out)
@@ -289,6 +300,7 @@ void frames_counts(struct frame_counts *out)
     /* Parked ones first: none becomes free under the lock, so no frame is counted twice and guests' are what remains. Nor is a
      * stock filled, so what others take meanwhile is all that free frames may be behind by. */
     const uint64_t parked = __atomic_load_n(&count[FRAME_PARKED], __ATOMIC_ACQUIRE);
+    const uint64_t shared = __atomic_load_n(&count[FRAME_SHARED], __ATOMIC_RELAXED);
     uint64_t free = count[FRAME_FREE];
     for (uint32_t i = 0; i < frame_pool.stocks; i++) free += frame_stock_count(&frame_stocks[i]);
     *out = (struct frame_counts){
@@ -298,6 +310,7 @@ void frames_counts(struct frame_counts *out)
         .core = count[FRAME_CORE],
         .table = count[FRAME_TABLE],
         .guest = frame_pool.total - free - count[FRAME_CORE] - count[FRAME_TABLE] - parked,
+        .shared = shared,
         .parked = parked,
         .reserve = frame_pool.reserve,
     };

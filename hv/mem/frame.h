@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The frame table: 16 bytes for every 4 KiB frame of RAM, and the allocator over it.
+ * The frame table: at most 16 bytes for every 4 KiB frame of RAM, the hash table of sharing among them, and the allocator
+ * over it.
  *
  * Free frames are in one pool, but for a stock of each CPU, out of which its guests' first touches are served. Stocks are
  * an optimisation that nobody can tell: what is in them counts as free and is found by whoever needs it.
@@ -18,11 +19,12 @@ enum frame_state {
     FRAME_GUEST,      /* mapped once in the owner's second-level tables, at `gfn` */
     FRAME_PARKED,     /* unmapped, but a TLB may still know it: free after the flush (mem/flush.h) */
     FRAME_STOCKED,    /* free, in a CPU's stock */
+    FRAME_SHARED,     /* mapped read-only by any number of entries (mem/share.h) */
 };
 
-/* Owner of frames that belong to no VM. VM ids start at 1 and fit 16 bits in the frame table
- * (the slot of the VM, not its never-reused id). */
+/* Owner of frames that belong to no VM. Those of a VM belong to its slot (not to its never-reused id). */
 #define FRAME_OWNER_CORE 0u
+#define FRAME_OWNERS_MAX 128u
 
 /* Turns [table, table + limit) into the frame table; every frame is ABSENT until added. `table`
  * lies in the direct map and has frames_bytes(limit) bytes. Called once. */
@@ -36,6 +38,8 @@ void frames_add(mfn_t start, uint64_t count, enum frame_state state);
 /* One zeroed frame, or MFN_NONE. For FRAME_GUEST gfn is the back reference, else 0. Allocations other
  * than FRAME_CORE fail once free frames would fall below the reserve plus what is promised to tables. */
 mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn);
+/* FRAME_GUEST with the contents of frame `from`. */
+mfn_t frame_alloc_copy(mfn_t from, uint16_t owner, gfn_t gfn);
 /* `count` consecutive zeroed FRAME_CORE frames, aligned to `align_frames`; first of them or MFN_NONE. */
 mfn_t frame_alloc_run(uint64_t count, uint64_t align_frames);
 /* Core and table frames. A guest's frame goes by a flush batch. */
@@ -60,6 +64,7 @@ struct frame_counts {
     uint64_t core;
     uint64_t table;
     uint64_t guest;
+    uint64_t shared; /* part of guest */
     uint64_t parked;
     uint64_t reserve; /* part of free: kept back from guests */
 };

@@ -9,23 +9,37 @@
 #include "lib/lock.h"
 #include "mem/frame.h"
 
-#define FRAME_STATES  (FRAME_STOCKED + 1)
-#define FRAME_NO_LINK UINT32_MAX /* end of a list: frame numbers are below it, that is 16 TiB of RAM */
+#define FRAME_STATES  (FRAME_SHARED + 1)
+#define FRAME_NO_LINK UINT32_MAX   /* end of a list */
+#define FRAMES_MAX    (1ull << 31) /* 8 TiB of RAM: the other numbers end the chains of the hash table */
+
+/* The state, and with it: */
+#define FRAME_STATE  0x0fu
+#define FRAME_MARKED 0x10u /* the ledger's: has been met in its walk */
+#define FRAME_HINTED 0x20u /* GUEST: is in the hash table. Changed with the map's lock and LOCK_SHARE */
+#define FRAME_COPIED 0x40u /* GUEST: sharing was broken; its entry becomes writable after a flush */
+#define FRAME_BROKEN 0x80u /* GUEST: sharing was broken since the last scan */
+#define FRAME_ZERO   0x80u /* SHARED: all zeros */
 
 struct frame {
-    uint8_t state;  /* enum frame_state */
-    uint8_t marked; /* the ledger's: has been met in its walk */
-    uint16_t owner;
-    uint32_t unused;
+    uint8_t state;  /* enum frame_state, and flags */
+    uint8_t owner;  /* slot of the VM; SHARED: key of the share group */
+    uint16_t check; /* in the hash table: a part of the hash */
     union {
-        gfn_t gfn; /* GUEST: where it is mapped */
-        struct {
-            uint32_t next; /* FREE, PARKED: a list through the table */
-            uint32_t prev; /* FREE */
+        uint32_t gfn;       /* GUEST: where it is mapped */
+        uint32_t next;      /* FREE, PARKED: a list through the table */
+        struct {            /* SHARED */
+            uint16_t count; /* of entries that map it: mem/share_table.c */
+            uint16_t check2;
         };
     };
+    union {
+        uint32_t prev;  /* FREE */
+        uint32_t link;  /* in the hash table: the next of its chain */
+        uint32_t stamp; /* GUEST, its entry not writable: p2m->stamp of then */
+    };
 };
-_Static_assert(sizeof(struct frame) == 16, "the frame table is 0.39 % of RAM");
+_Static_assert(sizeof(struct frame) == 12, "with at most one bucket of 4 bytes: 0.39 % of RAM");
 
 /* One pool for the machine. */
 struct frame_pool {
@@ -36,7 +50,7 @@ struct frame_pool {
     uint32_t stocks;              /* CPUs below it may have a stock */
     uint32_t gathering;           /* calls of frames_gather under way: no stock is filled */
     uint64_t total;               /* frames added */
-    uint64_t count[FRAME_STATES]; /* of FREE, CORE, TABLE and, changed without the lock, PARKED */
+    uint64_t count[FRAME_STATES]; /* of FREE, CORE, TABLE and, changed without the lock, PARKED and SHARED */
     uint64_t promised;
     uint64_t reserve;
 };
@@ -80,9 +94,14 @@ static inline bool frames_spare(uint64_t count)
 }
 
 /* States are changed under the pool's lock, or by whom the frame belongs to, and read by searches at any time. */
-static inline void frame_set_state(struct frame *f, enum frame_state state)
+static inline void frame_set_state(struct frame *f, unsigned state)
 {
     __atomic_store_n(&f->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+
+static inline unsigned frame_state_of(const struct frame *f)
+{
+    return f->state & FRAME_STATE;
 }
 
 /* Puts a frame at the head of the free list. With the pool's lock; the caller keeps count. */
@@ -91,7 +110,6 @@ static inline void frame_list_push(mfn_t mfn)
     struct frame *f = &frame_pool.table[mfn];
 
     frame_set_state(f, FRAME_FREE);
-    f->marked = 0;
     f->owner = FRAME_OWNER_CORE;
     f->next = frame_pool.free_head;
     f->prev = FRAME_NO_LINK;
@@ -102,6 +120,9 @@ static inline void frame_list_push(mfn_t mfn)
 /* Panics: frame `mfn` is not in a state in which one may `act`. */
 _Noreturn void frame_wrong_state(const char *act, mfn_t mfn);
 
+/* Takes a guest's frame out of the hash table before it is parked; panics unless it is `owner`'s. */
+void frame_unflag(mfn_t mfn, uint16_t owner);
+
 _Static_assert((uint32_t)MFN_NONE == FRAME_NO_LINK, "an empty list ends where it begins");
 
 /* FRAME_GUEST of `owner` -> FRAME_PARKED, in front of *list (MFN_NONE: empty). Needs the lock of the owner's
@@ -111,7 +132,7 @@ static inline void frame_park(mfn_t mfn, uint16_t owner, mfn_t *list)
 {
     if (mfn >= frame_pool.limit) frame_wrong_state("park", mfn);
     struct frame *f = &frame_pool.table[mfn];
-    if (f->state != FRAME_GUEST || f->owner != owner) frame_wrong_state("park", mfn);
+    if (f->state != FRAME_GUEST || f->owner != owner) frame_unflag(mfn, owner);
     frame_set_state(f, FRAME_PARKED);
     f->next = (uint32_t)*list;
     *list = mfn;

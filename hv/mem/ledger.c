@@ -10,6 +10,7 @@
 #include "mem/frame_table.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
+#include "mem/share_table.h"
 
 struct ledger {
     struct tithe_ledger *out;
@@ -17,7 +18,11 @@ struct ledger {
     uint64_t promised;             /* by all maps */
     /* Of the map at hand. */
     struct p2m *p2m;
-    uint64_t tables, present, ballooned, ram;
+    uint64_t tables, present, ballooned, ram, shared;
+    uint64_t entries; /* of all maps that map shared frames */
+    uint64_t zero_entries;
+    uint64_t hinted;  /* frames that say they are in the hash table */
+    uint64_t chained; /* frames met there */
 };
 
 __attribute__((format(printf, 2, 3))) static void differ(struct ledger *l, const char *fmt, ...)
@@ -43,15 +48,22 @@ static void expect_of_map(struct ledger *l, const char *what, uint64_t counted, 
     }
 }
 
+static void mark(struct frame *f)
+{
+    f->state |= FRAME_MARKED;
+}
+
 static void count_frames(struct ledger *l)
 {
     for (mfn_t mfn = 0; mfn < frame_pool.limit; mfn++) {
         struct frame *f = &frame_pool.table[mfn];
-        f->marked = 0;
-        if (f->state < FRAME_STATES)
-            l->states[f->state]++;
+        if (frame_state_of(f) < FRAME_STATES)
+            l->states[frame_state_of(f)]++;
         else
-            differ(l, "frame 0x%lx: state %u is none", mfn, f->state);
+            differ(l, "frame 0x%lx: state %u is none", mfn, frame_state_of(f));
+        if (f->state & ~FRAME_STATE && frame_state_of(f) != FRAME_GUEST && frame_state_of(f) != FRAME_SHARED)
+            differ(l, "frame 0x%lx: flags 0x%x in state %u", mfn, f->state & ~FRAME_STATE, frame_state_of(f));
+        l->hinted += frame_state_of(f) == FRAME_GUEST && f->state & FRAME_HINTED;
     }
 }
 
@@ -65,16 +77,16 @@ static void check_free_list(struct ledger *l)
             return;
         }
         struct frame *f = &frame_pool.table[mfn];
-        if (f->marked) {
+        if (f->state & FRAME_MARKED) {
             differ(l, "free list: comes back to frame 0x%x", mfn);
             return;
         }
-        f->marked = 1;
         if (f->state != FRAME_FREE) {
-            differ(l, "free list: frame 0x%x is not free but in state %u of VM slot %u", mfn, f->state,
-                   f->owner);
+            differ(l, "free list: frame 0x%x is not free but in state %u of VM slot %u", mfn,
+                   frame_state_of(f), f->owner);
             return;
         }
+        mark(f);
         if (f->prev != before) differ(l, "free list: frame 0x%x names 0x%x as the one before", mfn, f->prev);
         before = mfn;
     }
@@ -88,13 +100,98 @@ static void check_stocks(struct ledger *l)
         if (s->count > FRAME_HANDFUL) differ(l, "CPU %u: %u frames in its stock", cpu, s->count);
         for (uint32_t i = 0; i < s->count && i < FRAME_HANDFUL; i++) {
             struct frame *f = s->mfn[i] < frame_pool.limit ? &frame_pool.table[s->mfn[i]] : NULL;
-            if (!f || f->state != FRAME_STOCKED)
+            if (!f || frame_state_of(f) != FRAME_STOCKED)
                 differ(l, "CPU %u: frame 0x%x in its stock is not stocked", cpu, s->mfn[i]);
-            else if (f->marked)
+            else if (f->state & FRAME_MARKED)
                 differ(l, "CPU %u: frame 0x%x is stocked twice", cpu, s->mfn[i]);
-            if (f) f->marked = 1;
+            if (f) mark(f);
         }
         lock_release(&s->lock);
+    }
+}
+
+/* What an entry says, or the one it stands for. */
+static uint64_t behind(const struct p2m *p2m, gfn_t gfn, uint64_t entry)
+{
+    const uint64_t sampled =
+        p2m_entry_type(p2m->format, entry) == P2M_SAMPLED ? sample_behind(p2m, gfn, entry) : 0;
+
+    return sampled ? sampled : entry;
+}
+
+/* Counts of shared frames are counted down as their entries are met, or, large ones, beside them; put_back puts that
+ * right. All modulo COUNT_MAX + 1, so that a wrong count is the same again afterwards. */
+static void count_down(mfn_t mfn, uint16_t by)
+{
+    struct frame *f = &frame_pool.table[mfn];
+
+    f->count = (uint16_t)((f->count & COUNT_MORE) | ((f->count - by) & COUNT_MAX));
+}
+
+static void meet_shared(struct ledger *l, mfn_t mfn)
+{
+    struct large_count *large;
+
+    l->shared++;
+    l->zero_entries += (frame_pool.table[mfn].state & FRAME_ZERO) != 0;
+    (void)share_count(mfn, &large);
+    if (large)
+        large->met++;
+    else
+        count_down(mfn, 1);
+}
+
+static void put_back(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
+{
+    const struct p2m *p2m = ((struct ledger *)ctx)->p2m;
+    const uint64_t entry = behind(p2m, page, *slot);
+
+    if (level != 1 || p2m_entry_type(p2m->format, entry) != P2M_SHARED) return;
+    const mfn_t mfn = p2m_entry_mfn(p2m->format, entry);
+    if (frame_state(mfn) == FRAME_SHARED && !(frame_pool.table[mfn].count & COUNT_MORE))
+        count_down(mfn, (uint16_t)-1);
+}
+
+static bool enter_again(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
+{
+    const struct p2m *p2m = ((struct ledger *)ctx)->p2m;
+    const mfn_t mfn = p2m_entry_mfn(p2m->format, *slot);
+
+    (void)page, (void)level;
+    return frame_state(mfn) == FRAME_TABLE && frame_owner(mfn) == p2m->owner;
+}
+
+static void check_shared(struct ledger *l)
+{
+    for (mfn_t mfn = 0; mfn < frame_pool.limit; mfn++) {
+        struct large_count *large;
+        if (frame_state(mfn) != FRAME_SHARED) continue;
+        const uint64_t count = share_count(mfn, &large), met = large ? large->met : 0;
+        if (count != met)
+            differ(l, "shared frame 0x%lx: counted %ld entries more than map it", mfn,
+                   (int64_t)(count - met));
+        if (large) large->met = 0;
+    }
+}
+
+static void check_chains(struct ledger *l)
+{
+    for (uint32_t i = 0; i <= share.bucket_mask; i++) {
+        uint32_t at = share.bucket[i], length = 0;
+        for (; !(at & CHAIN_END) && length <= CHAIN_MAX; length++) {
+            if (at >= frame_pool.limit) {
+                differ(l, "hash table, bucket 0x%x: frame 0x%x is beyond the last", i, at);
+                return;
+            }
+            const struct frame *f = &frame_pool.table[at];
+            if (frame_state_of(f) != FRAME_SHARED &&
+                !(frame_state_of(f) == FRAME_GUEST && f->state & FRAME_HINTED))
+                differ(l, "hash table, bucket 0x%x: frame 0x%x is neither shared nor a hint", i, at);
+            at = f->link;
+        }
+        if (at != (CHAIN_END | i))
+            differ(l, "hash table: the chain of bucket 0x%x does not end there, but at 0x%x", i, at);
+        l->chained += length;
     }
 }
 
@@ -109,25 +206,29 @@ static bool meet(struct ledger *l, mfn_t mfn, enum frame_state state, gfn_t gfn)
         return false;
     }
     struct frame *f = &frame_pool.table[mfn];
-    if (f->state != state) {
+    if (frame_state_of(f) != state) {
         differ(l, "VM slot %u, gfn 0x%lx: %s in frame 0x%lx, whose state is %u", vm, gfn, what, mfn,
-               f->state);
+               frame_state_of(f));
         return false;
+    }
+    if (state == FRAME_SHARED) {
+        meet_shared(l, mfn);
+        return true;
     }
     if (f->owner != vm) {
         differ(l, "VM slot %u, gfn 0x%lx: %s in frame 0x%lx, which VM slot %u owns", vm, gfn, what, mfn,
                f->owner);
         return false;
     }
-    if (f->marked) {
+    if (f->state & FRAME_MARKED) {
         differ(l, "VM slot %u, gfn 0x%lx: %s in frame 0x%lx, which is mapped twice", vm, gfn, what, mfn);
         return false;
     }
     if (state == FRAME_GUEST && f->gfn != gfn) {
-        differ(l, "VM slot %u, gfn 0x%lx: page in frame 0x%lx, which belongs at gfn 0x%lx", vm, gfn, mfn,
+        differ(l, "VM slot %u, gfn 0x%lx: page in frame 0x%lx, which belongs at gfn 0x%x", vm, gfn, mfn,
                f->gfn);
     }
-    f->marked = 1;
+    mark(f);
     return true;
 }
 
@@ -144,14 +245,9 @@ static void check_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level
 {
     struct ledger *l = ctx;
     const struct pt_format *f = l->p2m->format;
-    uint64_t entry = *slot;
-    enum p2m_type type = p2m_entry_type(f, entry);
+    const uint64_t entry = behind(l->p2m, page, *slot);
+    const enum p2m_type type = p2m_entry_type(f, entry);
 
-    if (type == P2M_SAMPLED) {
-        const uint64_t behind = sample_behind(l->p2m, page, entry);
-        if (behind) entry = behind;
-        type = p2m_entry_type(f, entry);
-    }
     if (!pt_present(f, entry) && (type == P2M_HOLE || type >= P2M_PRESENT || entry != pt_absent(f, type))) {
         differ(l, "VM slot %u, gfn 0x%lx: non-present entry 0x%lx has no meaning", l->p2m->owner, page,
                entry);
@@ -159,12 +255,20 @@ static void check_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level
     }
     l->ram += pt_span(level);
     if (type == P2M_BALLOONED) l->ballooned += pt_span(level);
-    if (type != P2M_PRESENT) return;
+    if (type != P2M_PRESENT && type != P2M_SHARED) return;
     l->present += pt_span(level);
+    if (type == P2M_SHARED && entry & f->write)
+        differ(l, "VM slot %u, gfn 0x%lx: shared, but writable", l->p2m->owner, page);
     if (level != 1)
         differ(l, "VM slot %u, gfn 0x%lx: leaf of level %u", l->p2m->owner, page, level);
     else
-        (void)meet(l, p2m_entry_mfn(f, entry), FRAME_GUEST, page);
+        (void)meet(l, p2m_entry_mfn(f, entry), type == P2M_SHARED ? FRAME_SHARED : FRAME_GUEST, page);
+}
+
+static void visit_map(struct ledger *l, const struct pt_visitor *visitor)
+{
+    /* All that the tables can say, not only what is below the limit. */
+    pt_visit(l->p2m->format, l->p2m->root, 0, pt_span(l->p2m->format->levels + 1), visitor, l);
 }
 
 static void check_map(struct ledger *l, struct p2m *p2m)
@@ -172,19 +276,18 @@ static void check_map(struct ledger *l, struct p2m *p2m)
     static const struct pt_visitor visitor = {.enter = enter_table, .entry = check_entry};
 
     l->p2m = p2m;
-    l->tables = l->present = l->ballooned = l->ram = 0;
+    l->tables = l->present = l->ballooned = l->ram = l->shared = 0;
     lock_acquire(&p2m->lock);
     if (p2m->table_pages) {
         l->tables = 1;
-        if (meet(l, p2m->root >> PAGE_SHIFT, FRAME_TABLE, 0)) {
-            /* All that the tables can say, not only what is below the limit. */
-            pt_visit(p2m->format, p2m->root, 0, pt_span(p2m->format->levels + 1), &visitor, l);
-        }
+        if (meet(l, p2m->root >> PAGE_SHIFT, FRAME_TABLE, 0)) visit_map(l, &visitor);
     }
     expect_of_map(l, "table pages", p2m->table_pages, l->tables);
     expect_of_map(l, "present pages", p2m->present_pages, l->present);
     expect_of_map(l, "ballooned pages", p2m->ballooned_pages, l->ballooned);
     expect_of_map(l, "RAM pages", p2m->size_pages, l->ram);
+    expect_of_map(l, "shared pages", p2m->sharing.pages, l->shared);
+    l->entries += l->shared;
     l->promised += p2m->promised;
     l->out->ballooned_entries += l->ballooned;
     lock_release(&p2m->lock);
@@ -195,17 +298,20 @@ static void check_orphans(struct ledger *l)
 {
     for (mfn_t mfn = 0; mfn < frame_pool.limit; mfn++) {
         struct frame *f = &frame_pool.table[mfn];
+        const unsigned state = frame_state_of(f);
+        const bool marked = f->state & FRAME_MARKED;
 
-        if (f->state == FRAME_PARKED) {
+        f->state &= (uint8_t)~FRAME_MARKED;
+        if (state == FRAME_PARKED) {
             differ(l, "frame 0x%lx of VM slot %u is parked and no flush is under way", mfn, f->owner);
-        } else if (f->state == FRAME_FREE && !f->marked) {
+        } else if (state == FRAME_FREE && !marked) {
             differ(l, "frame 0x%lx is free but not in the free list", mfn);
-        } else if (f->state == FRAME_STOCKED && !f->marked) {
+        } else if (state == FRAME_STOCKED && !marked) {
             differ(l, "frame 0x%lx is stocked but in no CPU's stock", mfn);
-        } else if (f->state == FRAME_TABLE && !f->marked) {
+        } else if (state == FRAME_TABLE && !marked) {
             differ(l, "frame 0x%lx is a table of VM slot %u but not in its map", mfn, f->owner);
-        } else if (f->state == FRAME_GUEST && !f->marked) {
-            differ(l, "frame 0x%lx is a page of VM slot %u, gfn 0x%lx, but not in its map", mfn, f->owner,
+        } else if (state == FRAME_GUEST && !marked) {
+            differ(l, "frame 0x%lx is a page of VM slot %u, gfn 0x%x, but not in its map", mfn, f->owner,
                    f->gfn);
         }
     }
@@ -218,6 +324,10 @@ static void check_counters(struct ledger *l)
     expect(l, "core frames", frame_pool.count[FRAME_CORE], l->states[FRAME_CORE]);
     expect(l, "table frames", frame_pool.count[FRAME_TABLE], l->states[FRAME_TABLE]);
     expect(l, "parked frames", frame_pool.count[FRAME_PARKED], l->states[FRAME_PARKED]);
+    expect(l, "shared frames", frame_pool.count[FRAME_SHARED], l->states[FRAME_SHARED]);
+    expect(l, "entries of shared frames", share.entries, l->entries);
+    expect(l, "entries of zero frames", share.zero_entries, l->zero_entries);
+    expect(l, "frames in the hash table", l->states[FRAME_SHARED] + l->hinted, l->chained);
     expect(l, "promised frames", frame_pool.promised, l->promised);
     if (frame_pool.promised > l->states[FRAME_FREE]) {
         differ(l, "%lu frames are promised, %lu are free", frame_pool.promised, l->states[FRAME_FREE]);
@@ -242,11 +352,17 @@ void ledger_check(struct p2m *const *maps, size_t map_count, struct tithe_ledger
     out->free_pages = l.states[FRAME_FREE] + l.states[FRAME_STOCKED];
     out->core_pages = l.states[FRAME_CORE];
     out->table_pages = l.states[FRAME_TABLE];
-    out->guest_pages = l.states[FRAME_GUEST];
+    out->guest_pages = l.states[FRAME_GUEST] + l.states[FRAME_SHARED];
     out->total_pages =
         out->free_pages + out->core_pages + out->table_pages + out->guest_pages + l.states[FRAME_PARKED];
 
     for (size_t i = 0; i < map_count; i++) check_map(&l, maps[i]);
+    check_shared(&l);
+    for (size_t i = 0; i < map_count; i++) {
+        l.p2m = maps[i];
+        if (l.p2m->table_pages) visit_map(&l, &(struct pt_visitor){.enter = enter_again, .entry = put_back});
+    }
+    check_chains(&l);
 
     lock_acquire(&frame_pool.lock);
     check_orphans(&l);

@@ -43,8 +43,45 @@ INLINE enum p2m_touch populate(struct p2m *p2m, gfn_t gfn, uint64_t *slot, unsig
     return P2M_TOUCH_OK;
 }
 
-/* With the lock held: *mfn is the page's frame as long as it is. */
-INLINE enum p2m_touch touch(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
+/* A write to a page that is present and read-only. With the lock held, but not throughout.
+ *
+ * A copy must not be written to while some CPU's TLB may still lead to the frame it was made of: whoever saw the write, and then looks
+ * there, would find what was before it. So the copy's entry is read-only till a flush. The stamp tells it from a later copy: this
+ * one's flush is none for that. A page that was just protected has kept its frame and need not wait.
+ *
+ * The slot is of level 1, and so the page's as long as the map lives. */
+static __attribute__((noinline)) enum p2m_touch touch_readonly(struct p2m *p2m, gfn_t gfn, uint64_t *slot,
+                                                               mfn_t *mfn)
+{
+    const struct pt_format *f = p2m->format;
+    uint32_t flushed = 0;
+    FLUSH_BATCH(batch, p2m);
+
+    for (;;) {
+        uint64_t entry = pt_load(slot);
+
+        if (p2m_entry_type(f, entry) == P2M_SAMPLED) entry = sample_restore(p2m, slot, true);
+        if (!pt_present(f, entry)) return populate(p2m, gfn, slot, 1, (enum p2m_type)pt_type(f, entry), mfn);
+        *mfn = p2m_entry_mfn(f, entry);
+        if (entry & f->write) return P2M_TOUCH_OK;
+        struct frame *frame = &frame_pool.table[*mfn];
+        if (entry & PT_SHARED) {
+            if (!p2m_break(p2m, gfn, slot, &batch)) return P2M_TOUCH_NO_MEMORY;
+        } else if (frame->state & FRAME_COPIED && frame->stamp != flushed) {
+            flushed = frame->stamp;
+            batch.owed = true;
+            lock_release(&p2m->lock);
+            flush_discharge(&batch);
+            lock_acquire(&p2m->lock);
+        } else {
+            frame_set_state(frame, frame->state & ~FRAME_COPIED);
+            p2m_unprotect(p2m, slot);
+        }
+    }
+}
+
+/* With the lock held, on return too: *mfn is the page's frame as long as it is. */
+INLINE enum p2m_touch touch(struct p2m *p2m, gfn_t gfn, bool write, mfn_t *mfn)
 {
     unsigned level;
     uint64_t *slot = p2m_find(p2m, gfn, &level);
@@ -57,28 +94,30 @@ INLINE enum p2m_touch touch(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
         if (type != P2M_SAMPLED) return populate(p2m, gfn, slot, level, type, mfn);
         entry = sample_restore(p2m, slot, true);
     }
+    if (write && !(entry & f->write)) return touch_readonly(p2m, gfn, slot, mfn);
     *mfn = p2m_entry_mfn(f, entry);
     return P2M_TOUCH_OK;
 }
 
-enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn)
+enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn, bool write)
 {
     mfn_t mfn;
 
     lock_acquire(&p2m->lock);
-    const enum p2m_touch result = touch(p2m, gfn, &mfn);
+    const enum p2m_touch result = touch(p2m, gfn, write, &mfn);
     lock_release(&p2m->lock);
     return result;
 }
 
 /* Where `gpa` is in the direct map, NULL with *result unless it could be touched. With the lock held. */
-static __attribute__((noinline)) void *reach(struct p2m *p2m, gpa_t gpa, size_t bytes, enum p2m_touch *result)
+static __attribute__((noinline)) void *reach(struct p2m *p2m, gpa_t gpa, size_t bytes, bool write,
+                                             enum p2m_touch *result)
 {
     const size_t at = gpa & (PAGE_BYTES - 1);
     mfn_t mfn;
 
     if (bytes > PAGE_BYTES - at) panic("0x%lx bytes at gpa 0x%lx: across pages", bytes, gpa);
-    *result = touch(p2m, gpa >> PAGE_SHIFT, &mfn);
+    *result = touch(p2m, gpa >> PAGE_SHIFT, write, &mfn);
     return *result == P2M_TOUCH_OK ? (uint8_t *)mfn_to_virt(mfn) + at : NULL;
 }
 
@@ -128,7 +167,7 @@ enum p2m_touch p2m_read(struct p2m *p2m, gpa_t gpa, void *out, size_t bytes)
     enum p2m_touch result;
 
     lock_acquire(&p2m->lock);
-    const void *page = reach(p2m, gpa, bytes, &result);
+    const void *page = reach(p2m, gpa, bytes, false, &result);
     if (page) copy_out(out, page, bytes);
     lock_release(&p2m->lock);
     return result;
@@ -139,7 +178,7 @@ enum p2m_touch p2m_write(struct p2m *p2m, gpa_t gpa, const void *in, size_t byte
     enum p2m_touch result;
 
     lock_acquire(&p2m->lock);
-    void *page = reach(p2m, gpa, bytes, &result);
+    void *page = reach(p2m, gpa, bytes, true, &result);
     if (page) copy_in(page, in, bytes);
     lock_release(&p2m->lock);
     return result;
@@ -153,7 +192,7 @@ enum p2m_touch p2m_cmpxchg(struct p2m *p2m, gpa_t gpa, size_t bytes, uint64_t ol
 
     if ((bytes != 4 && bytes != 8) || gpa % bytes) panic("a cmpxchg of %lu bytes at gpa 0x%lx", bytes, gpa);
     lock_acquire(&p2m->lock);
-    void *page = reach(p2m, gpa, bytes, &result);
+    void *page = reach(p2m, gpa, bytes, true, &result);
     if (page && bytes == 4) {
         (void)__atomic_compare_exchange_n((uint32_t *)page, &old32, (uint32_t)value, false, __ATOMIC_SEQ_CST,
                                           __ATOMIC_SEQ_CST);

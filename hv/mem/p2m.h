@@ -16,8 +16,21 @@ enum p2m_type {
     P2M_UNTOUCHED = 1, /* guest RAM, never touched or given up for good: zero on the next touch */
     P2M_BALLOONED = 2, /* guest RAM in the guest's balloon: zero on a touch, which counts as a pop */
     P2M_PRESENT = 3,
+    P2M_SHARED = 4, /* present and read-only: the frame is shared (mem/share.h) */
     P2M_SAMPLED =
-        4, /* guest RAM with a frame, its entry taken away to see whether it is touched (mem/sample.h) */
+        5, /* guest RAM with a frame, its entry taken away to see whether it is touched (mem/sample.h) */
+};
+
+/* What sharing did for one map. Written with the map's lock. */
+struct p2m_sharing {
+    uint8_t group;      /* see share_set_group */
+    uint64_t pages;     /* entries that map a shared frame; part of the present pages */
+    uint64_t breaks;    /* writes to such an entry */
+    uint64_t scanned;   /* pages looked at */
+    uint64_t hits;      /* of these, became shared with a frame that was shared already */
+    uint64_t hint_hits; /* ... with a page found by its hint */
+    uint64_t hints;     /* ... left a hint */
+    uint64_t zeros;     /* ... were all zeros */
 };
 
 struct sample;
@@ -36,6 +49,7 @@ struct p2m {
     hpa_t root;
     uint16_t owner;      /* slot of the VM: owner of table and guest frames */
     gfn_t limit;         /* first gfn above all RAM */
+    uint32_t stamp;      /* of the last entry that was made read-only, but for good */
     uint64_t size_pages; /* RAM pages: entries that are not holes */
     uint64_t promised;   /* table frames still set aside */
     uint64_t table_pages;
@@ -43,6 +57,7 @@ struct p2m {
     uint64_t ballooned_pages;
     uint64_t first_touches;
     uint64_t pops;
+    struct p2m_sharing sharing;
     struct p2m_populating populating;
     struct sample *sample; /* set by vm/; NULL: this map is never sampled */
     /* Makes every CPU forget all translations of this map; set by vm/, NULL in tests. */
@@ -61,25 +76,30 @@ MUST_CHECK bool p2m_create(struct p2m *p2m, const struct pt_format *format, uint
                            const struct p2m_range *ranges, size_t range_count);
 /* Table frames that p2m_create would reserve for these ranges (for admission). */
 uint64_t p2m_table_pages(const struct p2m_range *ranges, size_t range_count);
+/* Nobody finds the map by its slot any more, and whoever has is done with it: from then on only its VM's CPUs and the caller
+ * use it. Boot CPU, without locks; before anything that p2m->flush needs is taken down. */
+void p2m_retire(struct p2m *p2m);
 /* These two hold the map's lock for as long as it takes (about a millisecond per 100 MiB present): no vCPU of the VM runs and
  * no device of it works, so nobody waits for it. The pool's lock, which others do want, is let go every few hundred frames. */
-/* Frees every guest frame and table. No vCPU of the VM may run any more. */
+/* Retires it, and frees every guest frame and table. No vCPU of the VM may run any more. */
 void p2m_destroy(struct p2m *p2m);
-/* Frees every guest frame and makes all RAM UNTOUCHED again, balloon entries too: the guest was reset. */
+/* Frees every guest frame and makes all RAM UNTOUCHED again, balloon entries too: the guest was reset. No vCPU of the VM runs
+ * till this returns. */
 void p2m_reset(struct p2m *p2m);
 
 /* Whether a gfn is RAM or a hole. The same as long as the map lives. */
 bool p2m_is_ram(struct p2m *p2m, gfn_t gfn);
 
 /* What follows touches pages as a guest access would. No frame's number leaves the map's lock: as soon as it is let go,
- * another CPU may balloon the page and reuse its frame. */
+ * another CPU may balloon the page and reuse its frame. A write to a shared page first gets it a frame of its own, with a
+ * flush: no lock above LOCK_DEVICES may be held. */
 enum p2m_touch {
-    P2M_TOUCH_OK = 0,    /* present; nothing to flush, since the entry was present or has become so */
+    P2M_TOUCH_OK = 0,    /* present, and writable if that was wanted; nothing is left to flush */
     P2M_TOUCH_HOLE,      /* no memory there */
     P2M_TOUCH_NO_MEMORY, /* no free frame above the reserve: wait and try again */
 };
-/* Makes a RAM page present with a zeroed frame when it is not. */
-MUST_CHECK enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn);
+/* Makes a RAM page present with a zeroed frame when it is not, and private if the access is a `write`. */
+MUST_CHECK enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn, bool write);
 /* Copy within one page. 1, 2, 4 or 8 bytes at their natural alignment are one access, as other CPUs see it. */
 MUST_CHECK enum p2m_touch p2m_read(struct p2m *p2m, gpa_t gpa, void *out, size_t bytes);
 MUST_CHECK enum p2m_touch p2m_write(struct p2m *p2m, gpa_t gpa, const void *in, size_t bytes);
@@ -96,7 +116,7 @@ enum p2m_give {
     P2M_GIVE_ALREADY, /* is ballooned already: nothing done */
 };
 /* The guest gave this page to its balloon: the frame (if any) is parked in the batch, the entry says
- * BALLOONED. */
+ * BALLOONED. The batch may be discharged on the way, when it holds all the shared frames it can. */
 MUST_CHECK enum p2m_give p2m_balloon(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch);
 /* The guest takes the page back: BALLOONED becomes UNTOUCHED. False when it was not ballooned. */
 bool p2m_unballoon(struct p2m *p2m, gfn_t gfn);
@@ -114,7 +134,8 @@ struct p2m_populated {
 };
 /* A step of a few pages. */
 MUST_CHECK struct p2m_populated p2m_populate_step(struct p2m *p2m);
-/* The guest has no use for what is in these pages: those that have a frame become UNTOUCHED, and frames are parked in the batch. Others are
+/* The guest has no use for what is in these pages: those that have a frame become UNTOUCHED, and frames are parked in the batch,
+ * which may be discharged on the way. Others are
  * left alone, and so is what is not RAM. Returns how many. The lock is held for at most 512 pages at a time. */
 uint64_t p2m_discard(struct p2m *p2m, gfn_t gfn, uint64_t count, struct flush_batch *batch);
 /* All BALLOONED entries become UNTOUCHED (the driver was reset: the balloon pops), 1 GiB at a time: a page that another vCPU

@@ -36,6 +36,22 @@ INLINE uint64_t *find_near(struct p2m *p2m, gfn_t gfn, bool split, struct near *
     return near->slots + gfn % PT_ENTRIES;
 }
 
+static void account(struct p2m *p2m, struct flush_batch *batch)
+{
+    p2m->present_pages -= p2m_parked(batch);
+}
+
+/* The entry at `slot` maps a shared frame. False: the lock was let go to make room in the batch, and nothing else done. */
+static __attribute__((noinline)) bool give_shared(struct p2m *p2m, uint64_t *slot, struct flush_batch *batch)
+{
+    if (p2m_drop_shared(p2m, slot, P2M_BALLOONED, batch)) return true;
+    account(p2m, batch);
+    lock_release(&p2m->lock);
+    flush_discharge(batch);
+    lock_acquire(&p2m->lock);
+    return false;
+}
+
 INLINE enum p2m_give give(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch, struct near *near)
 {
     const struct pt_format *f = p2m->format;
@@ -43,17 +59,22 @@ INLINE enum p2m_give give(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch,
     uint64_t *slot = find_near(p2m, gfn, true, near);
 
     if (!slot) return P2M_GIVE_HOLE;
-    if (!pt_present(f, pt_load(slot)) && pt_type(f, *slot) == P2M_SAMPLED)
-        (void)sample_restore(p2m, slot, false);
-    if (pt_present(f, pt_load(slot))) {
-        p2m_park(p2m, pt_exchange(slot, ballooned), batch);
-    } else {
-        if (pt_type(f, *slot) == P2M_HOLE) return P2M_GIVE_HOLE;
-        if (*slot == ballooned) return P2M_GIVE_ALREADY;
-        pt_store(slot, ballooned);
+    for (;;) {
+        uint64_t entry = pt_load(slot);
+        if (!pt_present(f, entry) && pt_type(f, entry) == P2M_SAMPLED)
+            entry = sample_restore(p2m, slot, false);
+        if (!pt_present(f, entry)) {
+            if (pt_type(f, entry) == P2M_HOLE) return P2M_GIVE_HOLE;
+            if (entry == ballooned) return P2M_GIVE_ALREADY;
+            pt_store(slot, ballooned);
+        } else if (!(entry & PT_SHARED)) {
+            p2m_park(p2m, pt_exchange(slot, ballooned), batch);
+        } else if (!give_shared(p2m, slot, batch)) {
+            continue;
+        }
+        p2m->ballooned_pages++;
+        return P2M_GIVE_OK;
     }
-    p2m->ballooned_pages++;
-    return P2M_GIVE_OK;
 }
 
 INLINE bool take(struct p2m *p2m, gfn_t gfn, struct near *near)
@@ -76,9 +97,8 @@ enum p2m_give p2m_balloon(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch)
 {
     check_batch(p2m, batch);
     lock_acquire(&p2m->lock);
-    const uint64_t before = batch->count;
     const enum p2m_give result = give(p2m, gfn, batch, &NEAR_NOTHING);
-    p2m_parked(p2m, batch, before);
+    account(p2m, batch);
     lock_release(&p2m->lock);
     return result;
 }
@@ -86,14 +106,12 @@ enum p2m_give p2m_balloon(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch)
 size_t p2m_balloon_pages(struct p2m *p2m, const uint32_t *gfns, size_t count, struct flush_batch *batch)
 {
     struct near near = NEAR_NOTHING;
+    size_t given = 0;
 
     check_batch(p2m, batch);
     lock_acquire(&p2m->lock);
-    const uint64_t before = batch->count;
-    const uint64_t ballooned = p2m->ballooned_pages;
-    for (size_t i = 0; i < count; i++) (void)give(p2m, gfns[i], batch, &near);
-    const uint64_t given = p2m->ballooned_pages - ballooned;
-    p2m_parked(p2m, batch, before);
+    for (size_t i = 0; i < count; i++) given += give(p2m, gfns[i], batch, &near) == P2M_GIVE_OK;
+    account(p2m, batch);
     lock_release(&p2m->lock);
     return given;
 }

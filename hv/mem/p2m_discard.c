@@ -9,34 +9,45 @@
 struct discard {
     struct p2m *p2m;
     struct flush_batch *batch;
+    uint64_t done;
+    gfn_t next; /* the batch holds all the shared frames it can: to go on from here; else the end */
 };
 
 static void discard_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
 {
-    const struct discard *d = ctx;
+    struct discard *d = ctx;
     const struct pt_format *f = d->p2m->format;
 
-    (void)page, (void)level;
+    (void)level;
+    if (page >= d->next) return;
     if (p2m_entry_type(f, pt_load(slot)) == P2M_SAMPLED) (void)sample_restore(d->p2m, slot, false);
-    if (pt_present(f, pt_load(slot)))
+    const uint64_t entry = pt_load(slot);
+    if (!pt_present(f, entry)) return;
+    if (!(entry & PT_SHARED)) {
         p2m_park(d->p2m, pt_exchange(slot, pt_absent(f, P2M_UNTOUCHED)), d->batch);
+    } else if (!p2m_drop_shared(d->p2m, slot, P2M_UNTOUCHED, d->batch)) {
+        d->next = page;
+        return;
+    }
+    d->done++;
 }
 
 uint64_t p2m_discard(struct p2m *p2m, gfn_t gfn, uint64_t count, struct flush_batch *batch)
 {
     struct discard d = {.p2m = p2m, .batch = batch};
-    const uint64_t had = batch->count, limit = p2m->limit;
+    const uint64_t limit = p2m->limit;
     const gfn_t to = gfn < limit && count < limit - gfn ? gfn + count : limit;
 
     if (batch->p2m != p2m) panic("a flush batch of VM slot %u for VM slot %u", batch->p2m->owner, p2m->owner);
     while (gfn < to) {
         const gfn_t table_end = (gfn | (PT_ENTRIES - 1)) + 1, end = table_end < to ? table_end : to;
+        d.next = end;
         lock_acquire(&p2m->lock);
-        const uint64_t before = batch->count;
         pt_visit(p2m->format, p2m->root, gfn, end, &(struct pt_visitor){.entry = discard_entry}, &d);
-        p2m_parked(p2m, batch, before);
+        p2m->present_pages -= p2m_parked(batch);
         lock_release(&p2m->lock);
-        gfn = end;
+        if (d.next != end) flush_discharge(batch);
+        gfn = d.next;
     }
-    return batch->count - had;
+    return d.done;
 }

@@ -7,10 +7,12 @@
 #include "mem/frame.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
+#include "mem/share_table.h"
 
 /* Second-level tables are walked in four levels on every CPU that has them. */
 #define P2M_LEVELS 4u
-#define P2M_PAGES  (1ull << (PT_INDEX_BITS * P2M_LEVELS))
+/* Frames note their gfn in 32 bits. */
+#define P2M_PAGES  (1ull << 32)
 
 /* Whether one of the first n ranges has a page in table number `table` of `level`. */
 static bool reaches(const struct p2m_range *ranges, size_t n, uint64_t table, unsigned level)
@@ -60,6 +62,7 @@ bool p2m_create(struct p2m *p2m, const struct pt_format *format, uint16_t owner,
 {
     *p2m = (struct p2m){.format = format, .lock = LOCK_INIT(LOCK_P2M), .owner = owner};
     if (format->levels != P2M_LEVELS) panic("a second-level format of %u levels", format->levels);
+    if (owner == FRAME_OWNER_CORE || owner > FRAME_OWNERS_MAX) panic("a map for VM slot %u", owner);
     if (!ranges_ok(ranges, range_count)) return false;
     const uint64_t tables = p2m_table_pages(ranges, range_count);
     if (!frames_promise(tables)) return false;
@@ -75,6 +78,7 @@ bool p2m_create(struct p2m *p2m, const struct pt_format *format, uint16_t owner,
         if (end > p2m->limit) p2m->limit = end;
     }
     if (!made) panic("a promised table page was not to be had");
+    share_register(p2m);
     return true;
 }
 
@@ -89,21 +93,35 @@ static void forget_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned leve
     const struct forget *forget = ctx;
     const struct pt_format *f = forget->p2m->format;
     const uint64_t old = pt_exchange(slot, pt_absent(f, P2M_UNTOUCHED));
+    const enum p2m_type type = p2m_entry_type(f, old);
 
     (void)page;
-    if (p2m_entry_type(f, old) == P2M_PRESENT) p2m_park(forget->p2m, old, forget->batch);
-    if (p2m_entry_type(f, old) == P2M_BALLOONED) forget->p2m->ballooned_pages -= pt_span(level);
+    if (type == P2M_PRESENT) p2m_park(forget->p2m, old, forget->batch);
+    if (type == P2M_BALLOONED) forget->p2m->ballooned_pages -= pt_span(level);
+    if (type != P2M_SHARED) return;
+    const mfn_t mfn = p2m_entry_mfn(f, old);
+    p2m_count_shared(forget->p2m, mfn, -1);
+    lock_acquire(&share.lock);
+    share_put(mfn, &forget->batch->parked);
+    lock_release(&share.lock);
 }
 
 void p2m_reset(struct p2m *p2m)
 {
     FLUSH_BATCH(batch, p2m);
 
+    /* No vCPU runs, so a flush before is as good as one after. The parts in shared frames can then be given back at once, any number
+     * of them. */
+    lock_acquire(&p2m->lock);
+    batch.owed = p2m->sharing.pages != 0;
+    lock_release(&p2m->lock);
+    flush_discharge(&batch);
     lock_acquire(&p2m->lock);
     sample_drop(p2m);
     pt_visit(p2m->format, p2m->root, 0, p2m->limit, &(struct pt_visitor){.entry = forget_entry},
              &(struct forget){.p2m = p2m, .batch = &batch});
-    p2m_parked(p2m, &batch, 0);
+    (void)p2m_parked(&batch);
+    p2m->present_pages = 0;
     lock_release(&p2m->lock);
     flush_discharge(&batch);
 }
@@ -111,6 +129,7 @@ void p2m_reset(struct p2m *p2m)
 void p2m_destroy(struct p2m *p2m)
 {
     if (!p2m->table_pages) return; /* gone already */
+    p2m_retire(p2m);
     /* First the frames, flushed; then the tables, which nobody has cached any more. */
     p2m_reset(p2m);
     lock_acquire(&p2m->lock);

@@ -11,7 +11,8 @@
 
 static inline enum p2m_type p2m_entry_type(const struct pt_format *f, uint64_t entry)
 {
-    return pt_present(f, entry) ? P2M_PRESENT : (enum p2m_type)pt_type(f, entry);
+    if (!pt_present(f, entry)) return (enum p2m_type)pt_type(f, entry);
+    return entry & PT_SHARED ? P2M_SHARED : P2M_PRESENT;
 }
 
 static inline mfn_t p2m_entry_mfn(const struct pt_format *f, uint64_t entry)
@@ -36,7 +37,7 @@ static inline uint64_t *p2m_narrow(struct p2m *p2m, gfn_t gfn, uint64_t *slot, u
     return level == 1 ? slot : p2m_split(p2m, gfn);
 }
 
-/* `old` was present and has just been replaced: its frame waits in the batch for the flush. p2m_parked
+/* `old` was present, its frame private, and has just been replaced: the frame waits in the batch for the flush. p2m_parked
  * follows before the lock is let go. */
 static inline void p2m_park(struct p2m *p2m, uint64_t old, struct flush_batch *batch)
 {
@@ -44,15 +45,37 @@ static inline void p2m_park(struct p2m *p2m, uint64_t old, struct flush_batch *b
     batch->count++;
 }
 
-/* Accounts for what has been parked since the batch held `before` frames. */
-static inline void p2m_parked(struct p2m *p2m, struct flush_batch *batch, uint64_t before)
+/* Accounts for what has been parked since it was last called. Returns how many frames that is. */
+static inline uint64_t p2m_parked(struct flush_batch *batch)
 {
-    const uint64_t parked = batch->count - before;
+    const uint64_t parked = batch->count - batch->accounted;
 
-    if (!parked) return;
+    if (!parked) return 0;
     batch->owed = true;
-    p2m->present_pages -= parked;
+    batch->accounted = batch->count;
     frames_parked(parked);
+    return parked;
+}
+
+/* ---- sharing: mem/p2m_share.c ---- */
+
+/* So many more entries map shared frame `mfn` than before. */
+void p2m_count_shared(struct p2m *p2m, mfn_t mfn, int64_t entries);
+/* Puts a non-present entry of `type` in the place of one that maps a shared frame: its part of the frame is
+ * given up after the flush. False: the batch has no room, and must be discharged first. */
+MUST_CHECK bool p2m_drop_shared(struct p2m *p2m, uint64_t *slot, enum p2m_type type,
+                                struct flush_batch *batch);
+/* For a write: gives the page at `slot`, which is shared, a frame of its own. The entry is then either writable, or is read-only and
+ * must become writable after a flush only (FRAME_COPIED). False: no memory. */
+MUST_CHECK bool p2m_break(struct p2m *p2m, gfn_t gfn, uint64_t *slot, struct flush_batch *batch);
+
+/* A private page is not to be written to for now. What the guest's CPUs have cached stays writable till a flush. If
+ * p2m_is_protected with the stamp returned after that, nobody has written since. Whoever wants to write takes it off. */
+uint32_t p2m_protect(struct p2m *p2m, uint64_t *slot);
+bool p2m_is_protected(const struct p2m *p2m, uint64_t entry, uint32_t stamp);
+static inline void p2m_unprotect(struct p2m *p2m, uint64_t *slot)
+{
+    __atomic_fetch_or(slot, p2m->format->write, __ATOMIC_ACQ_REL);
 }
 
 #endif

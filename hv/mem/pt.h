@@ -35,6 +35,9 @@ enum pt_rights {
 };
 #define PT_RWX (PT_READ | PT_WRITE | PT_EXEC)
 
+/* In a leaf: the frame is shared. CPUs ignore it in both second-level formats (SDM 3C table 28-6, APM 2 5.4.1). */
+#define PT_SHARED (1ull << 11)
+
 struct pt_format {
     const char *name;
     unsigned levels;

@@ -22,10 +22,10 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 const struct field host_fields[] = {
-    HOST(generation),       HOST(now_ns),        HOST(wall_ns),       HOST(total_pages),
-    HOST(free_pages),       HOST(reserve_pages), HOST(core_pages),    HOST(overhead_pages),
-    HOST(guest_pages),      HOST(event_seq),     HOST(cpus),          HOST(idle_ns),
-    HOST(steward_restarts), HOST(plans_applied), HOST(plans_refused), HOST(tick_ns),
+    HOST(generation),       HOST(now_ns),        HOST(wall_ns),        HOST(total_pages), HOST(free_pages),
+    HOST(reserve_pages),    HOST(core_pages),    HOST(overhead_pages), HOST(guest_pages), HOST(shared_frames),
+    HOST(shared_entries),   HOST(zero_entries),  HOST(event_seq),      HOST(cpus),        HOST(idle_ns),
+    HOST(steward_restarts), HOST(plans_applied), HOST(plans_refused),  HOST(tick_ns),
 };
 const struct field host_more_fields[] = {HOST(boot_id), HOST(tsc_hz), HOST(log_offset),
                                          HOST(reload_core_instructions)};
@@ -37,10 +37,13 @@ const struct field vm_fields[] = {
     VM(overhead_pages),  VM(balloon_target_pages),
     VM(ballooned_pages), VM(balloon_actual_pages),
     VM(first_touches),   VM(balloon_pops),
-    VM(populated_pages), VM(reported_pages),
-    VM(exits),           VM(cpu_ns),
-    VM(created_ns),      VM(reboots),
-    VM(console_offset),
+    VM(share_group),     VM(shared_pages),
+    VM(cow_breaks),      VM(scanned_pages),
+    VM(scan_hits),       VM(scan_zeros),
+    VM(scan_left),       VM(populated_pages),
+    VM(reported_pages),  VM(exits),
+    VM(cpu_ns),          VM(created_ns),
+    VM(reboots),         VM(console_offset),
 };
 const struct field guest_fields[] = {
     GUEST(updated_ns),      GUEST(free_pages),       GUEST(total_pages),

@@ -73,8 +73,11 @@ const char *name_of_refusal(uint8_t why)
 
 const char *name_of_verb(uint32_t verb)
 {
-    static const char *const names[] = {
-        [TITHE_VERB_BALLOON] = "balloon", [TITHE_VERB_SAMPLE] = "sample", [TITHE_VERB_POPULATE] = "populate"};
+    static const char *const names[] = {[TITHE_VERB_BALLOON] = "balloon",
+                                        [TITHE_VERB_SAMPLE] = "sample",
+                                        [TITHE_VERB_POPULATE] = "populate",
+                                        [TITHE_VERB_SCAN] = "scan",
+                                        [TITHE_VERB_SHARE_GROUP] = "share-group"};
     return PICK(names, verb);
 }
 
@@ -84,10 +87,13 @@ const char *name_of_method(uint64_t method)
     return PICK(names, method);
 }
 
+const char *const scan_orders[] = {"random", "sequential", "unshared_last", "hinted", NULL};
+
 const char *name_of_way(const struct tithe_action *a)
 {
     switch (a->verb) {
     case TITHE_VERB_SAMPLE: return name_of_method(a->how);
+    case TITHE_VERB_SCAN: return PICK(scan_orders, a->how);
     default: return NULL;
     }
 }

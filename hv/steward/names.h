@@ -16,6 +16,7 @@ const char *name_of_refusal(uint8_t why);  /* enum tithe_refusal */
 const char *name_of_verb(uint32_t verb);   /* enum tithe_verb */
 /* What `how` says; NULL: the verb knows no choice. */
 struct tithe_action;
+extern const char *const scan_orders[]; /* enum tithe_scan_order, NULL at the end */
 const char *name_of_way(const struct tithe_action *a);
 const char *name_of_method(uint64_t method);    /* enum tithe_sample_method */
 const char *name_of_error(int64_t minus_errno); /* error-code of the protocol */

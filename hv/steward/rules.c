@@ -38,6 +38,8 @@ static const struct {
     [TITHE_VERB_BALLOON] = {UINT64_MAX, 1},
     [TITHE_VERB_SAMPLE] = {TITHE_SAMPLE_MAX, TITHE_SAMPLE_UNMAP + 1},
     [TITHE_VERB_POPULATE] = {UINT64_MAX, 1},
+    [TITHE_VERB_SCAN] = {UINT64_MAX, TITHE_SCAN_ORDERS},
+    [TITHE_VERB_SHARE_GROUP] = {0, TITHE_SHARE_GROUPS_MAX + 1},
 };
 
 #define VERBS (sizeof verbs / sizeof *verbs)
@@ -53,7 +55,8 @@ static uint8_t judge(const struct tithe_snapshot *s, const struct tithe_action *
     seen[i] |= 1u << a->verb;
     if (a->how >= verbs[a->verb].ways) return TITHE_NO_SUCH_WAY;
     if (a->pages > verbs[a->verb].most) return TITHE_TOO_MANY;
-    if (a->verb == TITHE_VERB_POPULATE && a->pages > s->vm[i].size_pages) return TITHE_TOO_MANY;
+    if ((a->verb == TITHE_VERB_POPULATE || a->verb == TITHE_VERB_SCAN) && a->pages > s->vm[i].size_pages)
+        return TITHE_TOO_MANY;
     return a->verb == TITHE_VERB_BALLOON ? judge_balloon(&s->vm[i], a->pages) : TITHE_OK;
 }
 

@@ -107,10 +107,11 @@ static void exit_msr_write(struct vcpu *v)
     v->irq_check = true; /* an EOI, a TPR or a self-IPI may be among them */
 }
 
-/* First touch, or a device. The instruction runs again by itself once its page is there. */
+/* First touch, a write to a shared page, or a device. The instruction runs again by itself once its page is there. What a CPU
+ * does to the guest's own page tables as it walks them comes as writes (SDM 3C 28.3.3.2, APM 2 15.25.5). */
 static void exit_fault(struct vcpu *v)
 {
-    switch (p2m_touch(&v->vm->p2m, v->exit.u.fault.gpa >> PAGE_SHIFT)) {
+    switch (p2m_touch(&v->vm->p2m, v->exit.u.fault.gpa >> PAGE_SHIFT, v->exit.u.fault.write)) {
     case P2M_TOUCH_OK: return;
     case P2M_TOUCH_NO_MEMORY: vcpu_wait_memory(v); return;
     case P2M_TOUCH_HOLE: break;

@@ -8,6 +8,7 @@
 #include "lib/log.h"
 #include "mem/direct.h"
 #include "mem/frame.h"
+#include "mem/share.h"
 #include "steward/core/policy_store.h"
 #include "steward/core/steward.h"
 #include "virt/vendor.h"
@@ -51,6 +52,9 @@ _Noreturn void core_main(const struct boot_info *boot)
     need("the CPU", vendor->cpu_start());
     need("the boot module", image_init(hpa_to_virt(boot->module), boot->module_bytes));
     set_reserve();
+#ifdef TITHE_DEBUG
+    share_hash_bits((unsigned)boot_option_u64("share_hash_bits", 64));
+#endif
     run_init();
     disk_init();
     if (!policy_store_init() || !snapshot_init(boot->machine)) {

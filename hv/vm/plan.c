@@ -50,7 +50,7 @@ static void sample(struct vm *vm, const struct tithe_action *a)
     work_post(vm);
 }
 
-static enum tithe_refusal populate_check(const struct vm *vm, const struct tithe_action *a)
+static enum tithe_refusal size_check(const struct vm *vm, const struct tithe_action *a)
 {
     return a->pages > vm->config.size_pages ? TITHE_TOO_MANY : TITHE_OK;
 }
@@ -61,6 +61,20 @@ static void populate(struct vm *vm, const struct tithe_action *a)
     work_post(vm);
 }
 
+_Static_assert(SHARE_ORDERS == (int)TITHE_SCAN_ORDERS && SHARE_GROUPS_MAX == TITHE_SHARE_GROUPS_MAX,
+               "a plan's numbers are the core's");
+
+static void scan(struct vm *vm, const struct tithe_action *a)
+{
+    work_scan(vm, a->pages, (enum share_order)a->how);
+    work_post(vm);
+}
+
+static void share_group(struct vm *vm, const struct tithe_action *a)
+{
+    share_set_group(&vm->p2m, (uint8_t)a->how);
+}
+
 static const struct verb {
     uint64_t most; /* pages */
     uint64_t ways; /* that `how` chooses from */
@@ -69,7 +83,9 @@ static const struct verb {
 } verbs[] = {
     [TITHE_VERB_BALLOON] = {UINT64_MAX, 1, balloon_check, balloon},
     [TITHE_VERB_SAMPLE] = {TITHE_SAMPLE_MAX, TITHE_SAMPLE_UNMAP + 1, none, sample},
-    [TITHE_VERB_POPULATE] = {UINT64_MAX, 1, populate_check, populate},
+    [TITHE_VERB_POPULATE] = {UINT64_MAX, 1, size_check, populate},
+    [TITHE_VERB_SCAN] = {UINT64_MAX, TITHE_SCAN_ORDERS, size_check, scan},
+    [TITHE_VERB_SHARE_GROUP] = {0, TITHE_SHARE_GROUPS_MAX + 1, none, share_group},
 };
 
 static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)

@@ -12,6 +12,7 @@
 #include "vm/plan.h"
 #include "vm/run.h"
 #include "vm/vm.h"
+#include "vm/work.h"
 #include "x86/cpu.h"
 #include "x86/percpu.h"
 #include "x86/time.h"
@@ -77,6 +78,13 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .first_touches = vm->p2m.first_touches,
         .balloon_pops = vm->p2m.pops,
         .populated_pages = vm->p2m.populating.pages,
+        .share_group = vm->p2m.sharing.group,
+        .shared_pages = vm->p2m.sharing.pages,
+        .cow_breaks = vm->p2m.sharing.breaks,
+        .scanned_pages = vm->p2m.sharing.scanned,
+        .scan_hits = vm->p2m.sharing.hits + vm->p2m.sharing.hint_hits,
+        .scan_zeros = vm->p2m.sharing.zeros,
+        .scan_left = work_scan_left(vm),
         .reported_pages = vm->platform.balloon.reported_pages,
         .created_ns = vm->created_ns,
         .stop_reason = vm->stop_reason,
@@ -130,7 +138,12 @@ static void fill_cpus(void)
 uint64_t snapshot_refresh(void)
 {
     struct frame_counts f;
+    struct share_counts shared;
     frames_counts(&f);
+    share_counts(&shared);
+    snapshot->shared_frames = shared.frames;
+    snapshot->shared_entries = shared.entries;
+    snapshot->zero_entries = shared.zero_entries;
     snapshot->generation++;
     snapshot->now_ns = time_now_ns();
     snapshot->wall_ns = wall_ns_at_boot() + snapshot->now_ns;

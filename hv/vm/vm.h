@@ -9,6 +9,7 @@
 #include "lib/cpu_index.h"
 #include "mem/p2m.h"
 #include "mem/sample.h"
+#include "mem/share.h"
 #include "tithe/abi.h"
 #include "vm/guest_cpuid.h"
 #include "vm/vcpu.h"
@@ -44,6 +45,11 @@ struct vm {
     struct timer poll_timer;  /* when the platform wants to be polled next; set under the device lock */
     struct platform platform; /* every device the guest sees */
     struct guest_cpuid cpuid; /* guest_cpuid_init at creation */
+    /* A plan's scan: pages left, and the order in the top byte; the boot CPU asks, the worker counts down. */
+    uint64_t scan_request;
+    uint64_t scan_seen,
+        scan_until;         /* the worker's: the request as it left it, and the pass at which it ends */
+    struct share_scan scan; /* likewise */
     uint32_t vcpu_count;
     struct vcpu *vcpu[VCPUS_MAX];
 };

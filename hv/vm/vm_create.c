@@ -24,7 +24,7 @@
 #define LOW_RAM_PAGES  (0xC0000000ull / PAGE_BYTES)
 #define HIGH_RAM_GFN   (4 * GIB / PAGE_BYTES)
 /* 52-bit physical addresses at most, and far from overflow. */
-#define SIZE_MAX_PAGES (1ull << 36)
+#define SIZE_MAX_PAGES (1ull << 31) /* frames note gfns in 32 bits */
 
 static uint32_t last_id;
 
@@ -259,6 +259,7 @@ static struct vm *vm_new(const struct tithe_create *c, uint16_t slot)
 
 static void vm_undo(struct vm *vm)
 {
+    p2m_retire(&vm->p2m);
     vm_free_vcpus(vm);
     p2m_destroy(&vm->p2m);
     vm_free(vm);

@@ -126,6 +126,7 @@ void vm_stop(struct vm *vm, enum tithe_stop why, uint64_t exit_code)
     work_cancel(vm);
     vm->stop_reason = why;
     vm->exit_code = exit_code;
+    p2m_retire(&vm->p2m); /* others flush it, and that looks at its vCPUs */
     vm_free_vcpus(vm);
     p2m_destroy(&vm->p2m);
     vm->balloon_driver = false;

@@ -30,10 +30,43 @@ void work_cancel(struct vm *vm)
 {
     sample_stop(&vm->p2m);
     p2m_populate(&vm->p2m, 0);
+    work_scan(vm, 0, SHARE_RANDOM);
     do { /* a step that was under way may have added it again, but no later one does */
         vm_set_remove(&busy, vm);
         while (__atomic_load_n(&place, __ATOMIC_SEQ_CST) == vm->slot - 1u) cpu_pause();
     } while (vm_set_has(&busy, vm->slot - 1u));
+}
+
+/* ---- scans ---- */
+
+#define ORDER_SHIFT 56u
+#define PAGES_LEFT  ((1ull << ORDER_SHIFT) - 1)
+
+void work_scan(struct vm *vm, uint64_t pages, enum share_order order)
+{
+    __atomic_store_n(&vm->scan_request, (uint64_t)order << ORDER_SHIFT | pages, __ATOMIC_RELEASE);
+}
+
+uint64_t work_scan_left(const struct vm *vm)
+{
+    return __atomic_load_n(&vm->scan_request, __ATOMIC_ACQUIRE) & PAGES_LEFT;
+}
+
+/* False: nothing is left to do. */
+static bool scan_step(struct vm *vm)
+{
+    uint64_t request = __atomic_load_n(&vm->scan_request, __ATOMIC_ACQUIRE), left = request & PAGES_LEFT;
+    if (left == 0) return false;
+    if (request != vm->scan_seen) {
+        vm->scan.order = (enum share_order)(request >> ORDER_SHIFT);
+        vm->scan_until = vm->scan.passes + 2; /* the pass under way, and a whole one */
+    }
+    left -= share_scan(&vm->p2m, &vm->scan, left < SHARE_SCAN_MAX ? (uint32_t)left : SHARE_SCAN_MAX);
+    if (vm->scan.passes >= vm->scan_until) left = 0;
+    vm->scan_seen = (request & ~PAGES_LEFT) | left;
+    const bool kept = __atomic_compare_exchange_n(&vm->scan_request, &request, vm->scan_seen, false,
+                                                  __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    return left != 0 || !kept;
 }
 
 static uint64_t vm_cpu_ns(const struct vm *vm)
@@ -53,7 +86,8 @@ static bool step(struct vm *vm)
                    "%s: %llu pages, %llu could not be", vm->name, (unsigned long long)populated.given,
                    (unsigned long long)populated.missing);
     }
-    return samples || populated.more;
+    const bool scans = scan_step(vm);
+    return samples || scans || populated.more;
 }
 
 /* The VM after the last one that has work; it is `place` now, and lives till that is another. */

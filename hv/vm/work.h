@@ -16,6 +16,9 @@
 
 /* Once, at start. */
 void work_init(void);
+/* Boot CPU: so many pages are to be scanned; 0: none any more. To be posted. */
+void work_scan(struct vm *vm, uint64_t pages, enum share_order order);
+uint64_t work_scan_left(const struct vm *vm);
 /* Boot CPU: something has been asked for. */
 void work_post(struct vm *vm);
 /* Boot CPU, without any lock: nothing is done for the VM on return, what was asked for is forgotten, and nothing will be till

@@ -11,11 +11,13 @@ static bool is_zero(mfn_t mfn)
     return memcmp(mfn_to_virt(mfn), zero, PAGE_BYTES) == 0;
 }
 
-static void entry_is_16_bytes(void **state)
+static void entry_and_its_bucket_are_16_bytes(void **state)
 {
     (void)state;
     assert_int_equal(frames_bytes(1), 16);
-    assert_int_equal(frames_bytes(1000), 16000);
+    assert_int_equal(frames_bytes(1000), 12000 + 512 * 4);
+    for (mfn_t limit = 1; limit < FRAMES_MAX; limit = limit * 3 / 2 + 1)
+        assert_true(frames_bytes(limit) <= 16 * limit);
 }
 
 static void counts_add_up(void **state)
@@ -188,7 +190,7 @@ static void misuse_panics(void **state)
     host_env_reset(20);
     frames_init(direct_base, 20);
     assert_true(PANICS("beyond the last", frames_add(15, 6, FRAME_FREE)));
-    assert_true(PANICS("16 TiB", frames_init(direct_base, 1ull << 32)));
+    assert_true(PANICS("8 TiB", frames_init(direct_base, FRAMES_MAX + 1)));
 }
 
 static void a_parked_frame_is_not_unparked_twice(void **state)
@@ -349,7 +351,7 @@ static void long_lists_are_freed_whole(void **state)
 }
 
 const struct CMUnitTest frame_tests[] = {
-    cmocka_unit_test(entry_is_16_bytes),
+    cmocka_unit_test(entry_and_its_bucket_are_16_bytes),
     cmocka_unit_test(counts_add_up),
     cmocka_unit_test(frames_come_zeroed),
     cmocka_unit_test(the_reserve_is_for_the_core),

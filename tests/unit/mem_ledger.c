@@ -14,7 +14,7 @@ static void two_vms(const struct pt_format *f)
     for (uint16_t i = 0; i < 2; i++) {
         FLUSH_BATCH(batch, &map[i]);
         assert_true(p2m_create(&map[i], f, (uint16_t)(i + 1), &(struct p2m_range){0, 1500}, 1));
-        for (gfn_t gfn = 0; gfn < 10; gfn++) assert_int_equal(p2m_touch(&map[i], gfn), P2M_TOUCH_OK);
+        for (gfn_t gfn = 0; gfn < 10; gfn++) assert_int_equal(p2m_touch(&map[i], gfn, true), P2M_TOUCH_OK);
         for (gfn_t gfn = 20; gfn < 25; gfn++)
             assert_int_equal(p2m_balloon(&map[i], gfn, &batch), P2M_GIVE_OK);
         flush_discharge(&batch);
@@ -68,7 +68,7 @@ static void a_mapped_page_in_the_wrong_state(void)
 }
 static void an_unknown_state(void)
 {
-    frame_entry(0, 3)->state = 99;
+    frame_entry(0, 3)->state = 15;
 }
 static void two_entries_for_one_page(void)
 {
@@ -267,7 +267,7 @@ static const struct {
     PLANT(a_page_at_another_gfn, "VM slot 1, gfn 0x3: page in frame"),
     PLANT(a_page_of_another_vm, "which VM slot 2 owns"),
     PLANT(a_mapped_page_in_the_wrong_state, "whose state is 2"),
-    PLANT(an_unknown_state, "state 99 is none"),
+    PLANT(an_unknown_state, "state 15 is none"),
     PLANT(two_entries_for_one_page, "VM slot 1, gfn 0x4: page in frame"),
     PLANT(two_vms_with_one_page, "VM slot 2, gfn 0x3: page in frame"),
     PLANT(an_entry_beyond_ram, "VM slot 1, gfn 0x3: page in frame 0x12c, which is beyond the last"),

@@ -16,7 +16,7 @@ static inline enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
     lock_acquire(&p2m->lock);
     const uint64_t *slot = p2m_find(p2m, gfn, &level);
     if (slot) type = p2m_entry_type(p2m->format, *slot);
-    if (type == P2M_PRESENT) *mfn = p2m_entry_mfn(p2m->format, *slot);
+    if (slot && pt_present(p2m->format, *slot)) *mfn = p2m_entry_mfn(p2m->format, *slot);
     lock_release(&p2m->lock);
     return type;
 }

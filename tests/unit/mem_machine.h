@@ -38,7 +38,9 @@ void assert_ledger(struct p2m *const *maps, size_t count);
 
 extern const struct pt_format *const both_formats[2]; /* EPT, NPT */
 
-extern const struct CMUnitTest frame_tests[], pt_tests[], host_map_tests[], p2m_tests[], ledger_tests[];
-extern const size_t frame_test_count, pt_test_count, host_map_test_count, p2m_test_count, ledger_test_count;
+extern const struct CMUnitTest frame_tests[], pt_tests[], host_map_tests[], p2m_tests[], ledger_tests[],
+    share_tests[];
+extern const size_t frame_test_count, pt_test_count, host_map_test_count, p2m_test_count, ledger_test_count,
+    share_test_count;
 
 #endif

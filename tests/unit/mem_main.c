@@ -35,7 +35,7 @@ int main(void)
     } parts[] = {
         {frame_tests, frame_test_count},       {pt_tests, pt_test_count},
         {host_map_tests, host_map_test_count}, {p2m_tests, p2m_test_count},
-        {ledger_tests, ledger_test_count},
+        {ledger_tests, ledger_test_count},     {share_tests, share_test_count},
     };
 
     for (size_t p = 0; p < ARRAY_LEN(parts); p++) {

@@ -35,7 +35,7 @@ static mfn_t touch(struct p2m *p2m, gfn_t gfn)
 {
     mfn_t mfn = MFN_NONE;
 
-    assert_int_equal(p2m_touch(p2m, gfn), P2M_TOUCH_OK);
+    assert_int_equal(p2m_touch(p2m, gfn, true), P2M_TOUCH_OK);
     assert_int_equal(p2m_lookup(p2m, gfn, &mfn), P2M_PRESENT);
     return mfn;
 }
@@ -115,7 +115,7 @@ static void bad_ranges_and_small_memory_are_refused(void **state)
 {
     static const struct p2m_range bad[][2] = {
         {{0, 10}, {9, 1}},         {{5, 10}, {0, 6}},         {{5, 1}, {0, 100}},
-        {{0, 10}, {3, 0}},         {{1ull << 36, 1}, {0, 1}}, {{0, 1}, {(1ull << 36) - 1, 2}},
+        {{0, 10}, {3, 0}},         {{1ull << 32, 1}, {0, 1}}, {{0, 1}, {(1ull << 32) - 1, 2}},
         {{0, 1}, {5, UINT64_MAX}}, {{0, 1}, {UINT64_MAX, 2}}, {{UINT64_MAX, UINT64_MAX}, {0, 1}},
     };
     struct p2m p2m;
@@ -124,7 +124,7 @@ static void bad_ranges_and_small_memory_are_refused(void **state)
     machine(100);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) assert_false(p2m_create(&p2m, &pt_format_npt, 1, bad[i], 2));
     assert_int_equal(free_frames(), 100 - machine_core);
-    assert_true(p2m_create(&p2m, &pt_format_npt, 1, &(struct p2m_range){(1ull << 36) - 1, 1}, 1));
+    assert_true(p2m_create(&p2m, &pt_format_npt, 1, &(struct p2m_range){(1ull << 32) - 1, 1}, 1));
     p2m_destroy(&p2m);
     assert_true(p2m_create(&p2m, &pt_format_npt, 1, NULL, 0));
     assert_int_equal(type_of(&p2m, 0), P2M_HOLE);
@@ -158,13 +158,13 @@ static void touching_gives_zeroed_frames_once(void **state)
         assert_int_equal(mfn, a);
         assert_int_equal(p2m.first_touches, 1);
         assert_int_equal(p2m.present_pages, 1);
-        assert_int_equal(p2m_touch(&p2m, 0xa0), P2M_TOUCH_HOLE);
-        assert_int_equal(p2m_touch(&p2m, 0x800), P2M_TOUCH_HOLE);
-        assert_int_equal(p2m_touch(&p2m, 1ull << 36), P2M_TOUCH_HOLE);
-        assert_int_equal(p2m_touch(&p2m, 1ull << 52 | 0x123), P2M_TOUCH_HOLE);
+        assert_int_equal(p2m_touch(&p2m, 0xa0, true), P2M_TOUCH_HOLE);
+        assert_int_equal(p2m_touch(&p2m, 0x800, true), P2M_TOUCH_HOLE);
+        assert_int_equal(p2m_touch(&p2m, 1ull << 36, true), P2M_TOUCH_HOLE);
+        assert_int_equal(p2m_touch(&p2m, 1ull << 52 | 0x123, true), P2M_TOUCH_HOLE);
         assert_int_equal(flushes.calls, 0);
         frames_set_reserve(free_frames() - p2m.promised);
-        assert_int_equal(p2m_touch(&p2m, 0x124), P2M_TOUCH_NO_MEMORY);
+        assert_int_equal(p2m_touch(&p2m, 0x124, true), P2M_TOUCH_NO_MEMORY);
         assert_int_equal(type_of(&p2m, 0x124), P2M_UNTOUCHED);
         frames_set_reserve(0);
         touch(&p2m, 0x124);

@@ -92,7 +92,7 @@ static void touch(struct model_vm *vm)
     struct model_page *p = model_page(vm, gfn);
     const bool room = model_free() > model_promised() + reserve;
     mfn_t mfn = MFN_NONE;
-    const enum p2m_touch got = p2m_touch(&vm->p2m, gfn);
+    const enum p2m_touch got = p2m_touch(&vm->p2m, gfn, true);
 
     (void)p2m_lookup(&vm->p2m, gfn, &mfn);
     if (!p) {

@@ -98,7 +98,7 @@ static void guest_access(gfn_t gfn)
         tell(p);
         return;
     }
-    assert_int_equal(p2m_touch(&p2m, gfn), P2M_TOUCH_OK);
+    assert_int_equal(p2m_touch(&p2m, gfn, true), P2M_TOUCH_OK);
     tell(p);
     uint64_t *slot = p2m_find(&p2m, gfn, &level);
     __atomic_fetch_or(slot, p2m.format->accessed, __ATOMIC_RELAXED);

@@ -210,7 +210,7 @@ static void turn(struct vm *vm)
     const gfn_t gfn = run(vm, v);
     __atomic_store_n(&v->taken, false, __ATOMIC_RELEASE);
     if (!gfn) return;
-    const enum p2m_touch got = p2m_touch(&vm->p2m, gfn);
+    const enum p2m_touch got = p2m_touch(&vm->p2m, gfn, true);
     check(got != P2M_TOUCH_HOLE, "gfn 0x%lx is a hole", gfn);
     me()->touches += got == P2M_TOUCH_OK;
     me()->waits += got == P2M_TOUCH_NO_MEMORY;

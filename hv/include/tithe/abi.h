@@ -191,6 +191,13 @@ struct tithe_vm_snapshot {
     uint64_t balloon_pops;         /* ballooned pages touched again by the guest */
     uint64_t populated_pages;      /* that got a frame before they were touched */
     uint64_t reported_pages;       /* freed, ever, because the guest's kernel reported them free */
+    uint64_t share_group;          /* 0: alone */
+    uint64_t shared_pages;         /* of consumed_pages, those in a frame that is shared now */
+    uint64_t cow_breaks;           /* writes to a shared page; this and the next three ever growing */
+    uint64_t scanned_pages;        /* that scans have looked at */
+    uint64_t scan_hits;            /* of these, were found to be another's equal and shared */
+    uint64_t scan_zeros;           /* of these, were all zeros */
+    uint64_t scan_left;            /* pages that a plan has asked to be scanned and were not yet */
     uint64_t exits;
     uint64_t cpu_ns;
     uint64_t created_ns;
@@ -219,6 +226,9 @@ struct tithe_snapshot {
     uint64_t core_pages;     /* core, frame table, steward, images, uploads */
     uint64_t overhead_pages; /* sum over VMs */
     uint64_t guest_pages;    /* sum of consumed_pages */
+    uint64_t shared_frames;  /* frames that more than one page may be in */
+    uint64_t shared_entries; /* pages that are in them: the difference is saved */
+    uint64_t zero_entries;   /* of these, pages of zeros */
     uint64_t event_seq;      /* sequence number the next event will have */
     uint64_t log_offset;     /* bytes logged so far */
     uint64_t cpus;
@@ -245,9 +255,24 @@ enum tithe_verb {
     /* So many untouched pages, the lowest first, get a frame, as long as there are any above the reserve; at its end there is an
      * event. At most size_pages; 0: no more. */
     TITHE_VERB_POPULATE = 3,
+    /* Looks at so many pages and shares those of which there is an equal one in the VM's group; ends early after all of its pages have been
+     * looked at. At most size_pages; 0: no more. how: enum tithe_scan_order. */
+    TITHE_VERB_SCAN = 4,
+    /* At once. pages: 0. how: the group that the VM shares with from now on, 1 .. TITHE_SHARE_GROUPS_MAX; 0, where it begins: with itself
+     * alone. */
+    TITHE_VERB_SHARE_GROUP = 5,
 };
 
-#define TITHE_SAMPLE_MAX 1024u
+enum tithe_scan_order {
+    TITHE_SCAN_RANDOM = 0,
+    TITHE_SCAN_SEQUENTIAL = 1,
+    TITHE_SCAN_UNSHARED_LAST = 2, /* first the pages whose sharing was not broken since the last pass */
+    TITHE_SCAN_HINTED = 3,        /* first those that looked like another's */
+    TITHE_SCAN_ORDERS
+};
+
+#define TITHE_SAMPLE_MAX       1024u
+#define TITHE_SHARE_GROUPS_MAX 127u
 
 /* BALLOON takes effect at once. What the other verbs ask for is done soon, in the background; asking again replaces what has not
  * been done yet, and a reboot or the end of the VM ends it. */

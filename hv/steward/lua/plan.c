@@ -6,6 +6,7 @@
  */
 #include <lauxlib.h>
 #include <string.h>
+#include "names.h"
 #include "script.h"
 
 struct taker {
@@ -50,6 +51,8 @@ static const struct verb {
     {"balloon", TITHE_VERB_BALLOON, "size_pages", NULL, NULL},
     {"sample", TITHE_VERB_SAMPLE, "pages", "method", (const char *const[]){"abit", "unmap", NULL}},
     {"populate", TITHE_VERB_POPULATE, "pages", NULL, NULL},
+    {"scan", TITHE_VERB_SCAN, "pages", "order", scan_orders},
+    {"share-group", TITHE_VERB_SHARE_GROUP, NULL, "group", NULL}, /* `how` is a number */
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 
@@ -59,9 +62,11 @@ static void check_fields(struct taker *t, int action, const struct verb *verb)
     for (lua_pushnil(L); lua_next(L, action); lua_pop(L, 1)) {
         const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
         if (key == NULL) bad(t, "has a field whose name is not text");
-        if (strcmp(key, "verb") != 0 && strcmp(key, "vm") != 0 && strcmp(key, verb->pages) != 0 &&
+        if (strcmp(key, "verb") != 0 && strcmp(key, "vm") != 0 &&
+            (verb->pages == NULL || strcmp(key, verb->pages) != 0) &&
             (verb->how == NULL || strcmp(key, verb->how) != 0)) {
-            bad(t, lua_pushfstring(L, "has the field '%s'; %s takes vm, %s%s%s", key, verb->name, verb->pages,
+            bad(t, lua_pushfstring(L, "has the field '%s'; %s takes vm%s%s%s%s", key, verb->name,
+                                   verb->pages != NULL ? ", " : "", verb->pages != NULL ? verb->pages : "",
                                    verb->how != NULL ? ", " : "", verb->how != NULL ? verb->how : ""));
         }
     }
@@ -92,6 +97,7 @@ static uint64_t take_way(struct taker *t, int action, const struct verb *verb)
 {
     lua_State *L = t->L;
     if (verb->how == NULL) return 0;
+    if (verb->ways == NULL) return whole(t, action, verb->how);
     lua_pushstring(L, verb->how);
     int type = lua_rawget(L, action);
     if (type != LUA_TNIL && type != LUA_TSTRING)
@@ -116,7 +122,7 @@ static void take_action(struct taker *t, struct tithe_action *out)
     if (vm > UINT32_MAX) bad(t, "has a 'vm' that is no VM's id");
     *out = (struct tithe_action){.verb = verb->verb,
                                  .vm = (uint32_t)vm,
-                                 .pages = whole(t, action, verb->pages),
+                                 .pages = verb->pages != NULL ? whole(t, action, verb->pages) : 0,
                                  .how = take_way(t, action, verb)};
     check_fields(t, action, verb);
 }

@@ -100,12 +100,28 @@ static void populate(struct sim *sim, uint32_t i, uint64_t pages)
     sim_event(sim, TITHE_EVENT_VM_POPULATED, vm->id, given, pages - given, vm->name);
 }
 
+/* Scans find a tenth of the pages, zeros; what is found stays shared, and nothing is counted as saved. */
+static void scan(struct sim *sim, uint32_t i, uint64_t pages)
+{
+    struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
+    uint64_t looked = pages < vm->consumed_pages ? pages : vm->consumed_pages;
+    uint64_t most = vm->consumed_pages / 10, more = looked / 10;
+    if (vm->shared_pages > most) vm->shared_pages = most;
+    if (more > most - vm->shared_pages) more = most - vm->shared_pages;
+    vm->scanned_pages += looked;
+    vm->shared_pages += more;
+    vm->scan_hits += more;
+    vm->scan_zeros += more;
+}
+
 void sim_do(struct sim *sim, const struct tithe_action *a)
 {
     uint32_t i = sim_find(sim, a->vm);
     switch (a->verb) {
     case TITHE_VERB_BALLOON: sim_retarget(sim, i, a->pages); break;
     case TITHE_VERB_SAMPLE: sample(sim, i, a); break;
+    case TITHE_VERB_SCAN: scan(sim, i, a->pages); break;
+    case TITHE_VERB_SHARE_GROUP: sim->snap.vm[i].share_group = a->how; break;
     case TITHE_VERB_POPULATE: populate(sim, i, a->pages); break;
     default: break;
     }

@@ -6,6 +6,7 @@
 
 #include "drv/disk.h"
 #include "lib/log.h"
+#include "lib/string.h"
 #include "mem/direct.h"
 #include "mem/frame.h"
 #include "mem/share.h"
@@ -14,10 +15,13 @@
 #include "virt/vendor.h"
 #include "vm/image.h"
 #include "vm/run.h"
+#include "vm/sched.h"
 #include "vm/snapshot.h"
 #include "vm/solo.h"
 #include "vm/work.h"
+#include "x86/emulator.h"
 #include "x86/leave.h"
+#include "x86/percpu.h"
 #include "x86/smp.h"
 
 /* Exit status of a machine that cannot be a host. */
@@ -46,6 +50,25 @@ static void set_reserve(void)
     frames_set_reserve(boot_option_u64("reserve_kib", otherwise * 4) / 4);
 }
 
+/* The boot CPU runs no guests when the operator says so, and under QEMU's TCG. There each CPU has a thread, and an XRSTOR, FXRSTOR or
+ * FLDENV of any changes the *first* CPU's hidden flags without a lock (cpu_clear_ignne in target/i386/tcg/sysemu/fpu_helper.c, 7.2 and
+ * later). What VMRUN or #VMEXIT have just done to these flags is then undone at times: the core goes on in a guest's nested paging, or
+ * takes no interrupts any more. A CPU that never enters a guest has nothing there to lose. */
+static void keep_house(void)
+{
+    char who[8] = "";
+    if (percpu_count() == 1) {
+        return;
+    }
+    if (!boot_option("boot_cpu", who, sizeof who)) {
+        text_copy(who, sizeof who, emulator_found() == EMULATOR_QEMU_TCG ? "house" : "guests");
+    }
+    if (strcmp(who, "house") == 0) {
+        sched_set_open(0, false);
+        log_line("tithe: the boot CPU keeps house, guests run on the others");
+    }
+}
+
 _Noreturn void core_main(const struct boot_info *boot)
 {
     need("the CPU", vendor_select());
@@ -61,6 +84,7 @@ _Noreturn void core_main(const struct boot_info *boot)
         unfit("memory", "too little: give the machine 64 MiB or more");
     }
     smp_start(vendor->cpu_start, run_forever);
+    keep_house();
     work_init();
     need("the solo VM", solo_start());
     need("the steward", steward_init());

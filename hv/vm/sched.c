@@ -49,6 +49,9 @@ static struct run_queue queues[CPUS_MAX] = {
  * all four accesses in one total order (sequentially consistent), one of the two sees the other. Who clears another's bit kicks it. */
 static uint64_t idle_cpus, alone_cpus;
 
+/* CPUs, a bit each, that run others than those pinned to them. */
+static uint64_t open_cpus = UINT64_MAX;
+
 /* The clock: who waits is ahead of it, and nobody keeps a claim from before it.
  *
  * It is the greatest vtime with which anybody was given a turn, less the credit. He was the least served of all who waited, up
@@ -157,23 +160,28 @@ static bool claim(uint64_t *cpus, uint32_t cpu)
     return has(cpus, cpu) && (__atomic_fetch_and(cpus, ~(1ull << cpu), __ATOMIC_SEQ_CST) >> cpu & 1) != 0;
 }
 
+static uint64_t open_of(const uint64_t *cpus)
+{
+    return __atomic_load_n(cpus, __ATOMIC_SEQ_CST) & __atomic_load_n(&open_cpus, __ATOMIC_RELAXED);
+}
+
 /* The last one, for the boot CPU has other things to do as well; CPUS_MAX: none. */
 static uint32_t last_of(uint64_t cpus)
 {
     return cpus == 0 ? CPUS_MAX : 63 - (uint32_t)__builtin_clzll(cpus);
 }
 
-/* Somebody waits whom any CPU could run: one that halts takes him, or else all that run somebody share from now on. */
+/* Somebody waits whom any open CPU could run: one that halts takes him, or else all that run somebody share from now on. */
 static void tell(void)
 {
     uint32_t to;
-    while ((to = last_of(__atomic_load_n(&idle_cpus, __ATOMIC_SEQ_CST))) != CPUS_MAX) {
+    while ((to = last_of(open_of(&idle_cpus))) != CPUS_MAX) {
         if (claim(&idle_cpus, to)) {
             kick(to);
             return;
         }
     }
-    while ((to = last_of(__atomic_load_n(&alone_cpus, __ATOMIC_SEQ_CST))) != CPUS_MAX) {
+    while ((to = last_of(open_of(&alone_cpus))) != CPUS_MAX) {
         if (claim(&alone_cpus, to)) {
             kick(to);
         }
@@ -185,7 +193,7 @@ enum waiting { NONE_WAITS, PINNED_WAITS, ANY_WAITS };
 /* Whether somebody waits whom this CPU could run, and whether others could, too. */
 static enum waiting who_waits(uint32_t me)
 {
-    for (uint32_t cpu = 0; cpu < percpu_count(); cpu++) {
+    for (uint32_t cpu = 0; cpu < percpu_count() && has(&open_cpus, me); cpu++) {
         if (__atomic_load_n(&queues[cpu].best, __ATOMIC_SEQ_CST) != NOBODY) {
             return ANY_WAITS;
         }
@@ -198,9 +206,21 @@ static enum waiting who_waits(uint32_t me)
 
 /* ---- the life of an entity ---- */
 
+void sched_set_open(uint32_t cpu, bool open)
+{
+    if (open) {
+        add(&open_cpus, cpu);
+    } else {
+        (void)claim(&open_cpus, cpu);
+    }
+}
+
 void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, enum sched_kind kind)
 {
     ASSERT(weight > 0);
+    if (kind != SCHED_STEWARD && !has(&open_cpus, cpu)) {
+        cpu = percpu_count() - 1;
+    }
     *e = (struct sched_entity){.weight = weight, .cpu = cpu, .kind = kind, .pinned = kind == SCHED_STEWARD};
     catch_up(e, 0);
 }
@@ -208,7 +228,7 @@ void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, enum sche
 void sched_wake(struct sched_entity *e)
 {
     struct run_queue *q = lock_queue_of(e);
-    const uint32_t idle = last_of(__atomic_load_n(&idle_cpus, __ATOMIC_SEQ_CST));
+    const uint32_t idle = last_of(open_of(&idle_cpus));
     if (!e->queued && !e->on_cpu && !e->pinned && idle != CPUS_MAX && !has(&idle_cpus, e->cpu)) {
         __atomic_store_n(&e->cpu, idle, __ATOMIC_RELEASE);
         lock_release(&q->lock);
@@ -256,7 +276,7 @@ static struct sched_entity *steal(struct run_queue *from, uint64_t limit, uint32
 static struct run_queue *queue_behind(uint64_t limit, uint32_t me)
 {
     struct run_queue *found = NULL;
-    for (uint32_t cpu = 0; cpu < percpu_count(); cpu++) {
+    for (uint32_t cpu = 0; cpu < percpu_count() && has(&open_cpus, me); cpu++) {
         const uint64_t best = __atomic_load_n(&queues[cpu].best, __ATOMIC_RELAXED);
         if (cpu != me && best < limit) {
             found = &queues[cpu];

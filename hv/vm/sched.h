@@ -31,7 +31,10 @@ struct sched_entity {
     enum sched_kind kind;
 };
 
-/* Starts where those are who wait now: at the clock. The steward is pinned to `cpu`; others only start there. weight > 0. */
+/* Not open: this CPU is for who is pinned to it alone. Boot CPU, while nobody is in a queue or on a CPU; at least one stays open. */
+void sched_set_open(uint32_t cpu, bool open);
+/* Starts where those are who wait now: at the clock. The steward is pinned to `cpu`; others only start there, or on
+ * another if that is reserved. weight > 0. */
 void sched_init(struct sched_entity *e, uint32_t cpu, uint32_t weight, enum sched_kind kind);
 /* Runnable (again): joins a queue, its CPU's or that of an idle one, with at most a small credit for the time it slept,
  * and makes that CPU look up (smp_kick_later) if it is idle or runs somebody less deserving. On a CPU just now: sched_put will queue it.

@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "x86/acpi.h"
 #include "x86/cpu.h"
+#include "x86/emulator.h"
 #include "x86/leave.h"
 #include "x86/smp.h"
 
@@ -21,22 +22,10 @@ static void leave_bochs(uint8_t status)
     for (const char *p = "Shutdown"; *p != '\0'; p++) outb(BOCHS_PORT, (uint8_t)*p);
 }
 
-#define HYPERVISOR_PRESENT   (1u << 31) /* CPUID.1:ECX */
-#define HYPERVISOR_SIGNATURE 0x40000000u
-#define SIGNATURE_TCG        0x54474354u /* "TCGT" in EBX */
-#define SIGNATURE_KVM        0x4b4d564bu /* "KVMK" */
-#define DEBUG_CONSOLE        0xe9
-
-/* The emulator this looks like: QEMU says so in CPUID; Bochs' debug console answers with its own port number
- * (port_e9_hack), where a real machine has nothing. */
-static const char *emulator_found(void)
-{
-    if ((cpuid(1, 0).ecx & HYPERVISOR_PRESENT) != 0) {
-        const uint32_t signature = cpuid(HYPERVISOR_SIGNATURE, 0).ebx;
-        return signature == SIGNATURE_TCG || signature == SIGNATURE_KVM ? "qemu" : "";
-    }
-    return inb(DEBUG_CONSOLE) == DEBUG_CONSOLE ? "bochs" : "";
-}
+static const char *const leave_by[] = {[EMULATOR_NONE] = "",
+                                       [EMULATOR_QEMU_TCG] = "qemu",
+                                       [EMULATOR_QEMU_KVM] = "qemu",
+                                       [EMULATOR_BOCHS] = "bochs"};
 
 void machine_leave(uint8_t status)
 {
@@ -48,7 +37,7 @@ void machine_leave(uint8_t status)
     serial_drain();
 
     if (!boot_option("leave", emulator, sizeof emulator)) {
-        text_copy(emulator, sizeof emulator, emulator_found());
+        text_copy(emulator, sizeof emulator, leave_by[emulator_found()]);
     }
     if (strcmp(emulator, "qemu") == 0) outl(QEMU_DEBUG_EXIT, status);
     if (strcmp(emulator, "bochs") == 0) leave_bochs(status);

@@ -18,7 +18,7 @@ teardown() {
     local hw cpus seconds words
     hw=$(basename "$BATS_TEST_FILENAME" .bats | sed 's/soak-//')
     case $hw in
-    amd) cpus=4 seconds=${SOAK_SECONDS:-50} words= ;;
+    amd) cpus=5 seconds=${SOAK_SECONDS:-50} words= ;;
     vtx) cpus=2 seconds=${SOAK_SECONDS:-80} words=slow ;;
     esac
     # Linux on three vCPUs takes minutes to boot where the host is busy with other tests: it is for long soaks.

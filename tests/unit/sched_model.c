@@ -51,6 +51,12 @@ static struct model_cpu cpus[CPUS];
 static uint32_t cpu_count, me;
 static uint64_t seed, clock_now, joined;
 static bool alone_turn[CPUS];
+static bool reserved; /* CPU 0 is for who is pinned to it */
+
+static bool is_open(uint32_t cpu)
+{
+    return cpu != 0 || !reserved;
+}
 
 /* ---- the model ---- */
 
@@ -85,18 +91,18 @@ static void tell_model(uint32_t cpu)
     cpus[cpu].told = true;
 }
 
-/* Somebody waits whom any CPU could run. */
+/* Somebody waits whom any open CPU could run. */
 static void model_tell(void)
 {
     for (uint32_t i = cpu_count; i-- > 0;) {
-        if (cpus[i].idle) {
+        if (cpus[i].idle && is_open(i)) {
             cpus[i].idle = false;
             tell_model(i);
             return;
         }
     }
     for (uint32_t i = 0; i < cpu_count; i++) {
-        if (cpus[i].alone) {
+        if (cpus[i].alone && is_open(i)) {
             cpus[i].alone = false;
             tell_model(i);
         }
@@ -110,7 +116,7 @@ static void model_wake(struct model *m)
         return;
     }
     for (uint32_t i = cpu_count; i-- > 0 && !m->pinned && !cpus[m->cpu].idle;) {
-        if (cpus[i].idle) m->cpu = i;
+        if (cpus[i].idle && is_open(i)) m->cpu = i;
     }
     at_least(m, clock_now);
     m->place = WAITS;
@@ -133,7 +139,7 @@ static int model_first(bool ours)
     int best = -1;
     for (unsigned i = 0; i < ENTITIES; i++) {
         const struct model *m = &models[i], *b = &models[best < 0 ? 0 : best];
-        if (m->place != WAITS || (m->cpu == me) != ours || (!ours && m->pinned)) continue;
+        if (m->place != WAITS || (m->cpu == me) != ours || (!ours && (m->pinned || !is_open(me)))) continue;
         if (best < 0 || vtime(m) < vtime(b) ||
             (vtime(m) == vtime(b) && (m->cpu == b->cpu ? m->since < b->since : m->cpu < b->cpu)))
             best = (int)i;
@@ -192,7 +198,7 @@ static bool model_waiting(void)
         for_all |= models[i].place == WAITS && !models[i].pinned;
     }
     cpus[me].alone = alone_turn[me] = !model_anybody();
-    if (for_all) model_tell();
+    if (for_all && is_open(me)) model_tell();
     return model_anybody();
 }
 
@@ -336,7 +342,7 @@ static void compare(void)
     }
     /* Who was told looks at once, and sees to the rest. */
     for (uint32_t i = 0; i < cpu_count && !told; i++) {
-        assert_false((cpus[i].idle || alone_turn[i]) && (somebody || ours[i]));
+        assert_false((cpus[i].idle || alone_turn[i]) && ((somebody && is_open(i)) || ours[i]));
     }
 }
 
@@ -353,7 +359,7 @@ static void begin(uint32_t count)
         cpus_be(i);
         assert_null(sched_next(NULL));
         sched_wake(&e);
-        assert_true(sched_waiting());
+        assert_int_equal(sched_waiting(), is_open(i));
         sched_sync(&e);
     }
     cpus_reset(count);
@@ -364,8 +370,10 @@ static void begin(uint32_t count)
         alone_turn[i] = false;
     }
     for (unsigned i = 0; i < ENTITIES; i++) {
-        models[i] = (struct model){.cpu = i % count, .weight = some_weight(), .pinned = i == 0};
-        sched_init(&entities[i], models[i].cpu, models[i].weight, i == 0 ? SCHED_STEWARD : SCHED_VCPU);
+        const uint32_t cpu = i % count;
+        models[i] = (struct model){
+            .cpu = i == 0 || is_open(cpu) ? cpu : count - 1, .weight = some_weight(), .pinned = i == 0};
+        sched_init(&entities[i], cpu, models[i].weight, i == 0 ? SCHED_STEWARD : SCHED_VCPU);
         models[i].base = clock_now = entities[i].vtime;
     }
 }
@@ -395,7 +403,27 @@ static void does_as_the_model_does(void **state)
     }
 }
 
+static void a_reserved_cpu_runs_only_who_is_pinned_to_it(void **state)
+{
+    (void)state;
+    reserved = true;
+    sched_set_open(0, false);
+    for (unsigned i = 0; i < SEEDS; i++) {
+        seed = 5000 + i;
+        begin(2 + i % (CPUS - 1));
+        for (unsigned n = 0; n < ACTS; n++) {
+            act();
+            compare();
+            for (unsigned e = 1; e < ENTITIES; e++) assert_int_not_equal(entities[e].cpu, 0);
+        }
+        end();
+    }
+    reserved = false;
+    sched_set_open(0, true);
+}
+
 const struct CMUnitTest model_tests[] = {
     cmocka_unit_test(does_as_the_model_does),
+    cmocka_unit_test(a_reserved_cpu_runs_only_who_is_pinned_to_it),
 };
 const size_t model_test_count = sizeof model_tests / sizeof model_tests[0];

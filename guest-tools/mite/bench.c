@@ -77,6 +77,34 @@ void bench_first_touch(uint32_t count)
     samples_print(&samples, "first_touch", 0);
 }
 
+static void bench_held(uint32_t count, const char *what, bool write)
+{
+    struct samples samples = samples_begin();
+    for (uint32_t page = 0; samples.count < count; page++) {
+        page = pages_next(PAGE_HELD, page);
+        if (page == PAGE_NONE) break;
+        uint32_t address = page_address(page);
+        uint32_t word = write ? mmio_read32(address) : 0;
+        uint64_t start = rdtsc();
+        if (write)
+            mmio_write32(address, word);
+        else
+            (void)mmio_read32(address);
+        sample(&samples, rdtsc() - start);
+    }
+    samples_print(&samples, what, 0);
+}
+
+void bench_read(uint32_t count)
+{
+    bench_held(count, "read", false);
+}
+
+void bench_write(uint32_t count)
+{
+    bench_held(count, "write", true);
+}
+
 void bench_serial(uint32_t count)
 {
     struct samples samples = samples_begin();

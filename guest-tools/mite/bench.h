@@ -12,6 +12,11 @@ void bench_cpuid(uint32_t count);
 // afterwards.
 void bench_first_touch(uint32_t count);
 
+// A read, or a write of what is there already, to each of `count` held pages, the lowest first: what it costs when the host has taken
+// the page away or shares it.
+void bench_read(uint32_t count);
+void bench_write(uint32_t count);
+
 // Bytes written to the UART without looking whether it is ready.
 void bench_serial(uint32_t count);
 

@@ -243,7 +243,8 @@ static const char *verb_bench(const struct verb_call *call)
                    {"serial", 64, bench_serial},   {"inflate", 16, bench_inflate},
                    {"deflate", 16, bench_deflate}, {"touch", 1000, together_touch},
                    {"ipi", 1000, bench_ipi},       {"ipi_halt", 1000, bench_ipi_halt},
-                   {"flush", 256, bench_flush}};
+                   {"flush", 256, bench_flush},    {"read", 1000, bench_read},
+                   {"write", 1000, bench_write}};
     for (uint32_t i = 0; i < sizeof benches / sizeof *benches; i++) {
         if (!span_is(call->arguments[0], benches[i].name)) continue;
         uint32_t count;
@@ -251,7 +252,8 @@ static const char *verb_bench(const struct verb_call *call)
         if (!reason && !call->dry) benches[i].run(count);
         return reason;
     }
-    return "bench knows cpuid, first_touch, serial, inflate, deflate, touch, ipi, ipi_halt and flush";
+    return "bench knows cpuid, first_touch, serial, inflate, deflate, touch, ipi, ipi_halt, flush, read and "
+           "write";
 }
 
 static const char *verb_fpu(const struct verb_call *call)

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/solo_bench.h"
+
+#include "lib/log.h"
+#include "lib/string.h"
+#include "vm/vm.h"
+#include "x86/cpu.h"
+
+struct tally {
+    uint64_t pages, ticks, least;
+};
+
+static void tally_add(struct tally *t, uint64_t pages, uint64_t ticks)
+{
+    if (pages == 0) {
+        return;
+    }
+    t->pages += pages;
+    t->ticks += ticks;
+    t->least = t->least == 0 || ticks / pages < t->least ? ticks / pages : t->least;
+}
+
+static void tally_print(const struct tally *t, const char *what)
+{
+    log_line("core: bench %s count=%lu average=%lu minimum=%lu", what, t->pages,
+             t->pages > 0 ? t->ticks / t->pages : 0, t->least);
+}
+
+/* A call counts if all its pages fared alike. */
+static void scan(struct vm *vm, struct tally *miss, struct tally *hint, struct tally *hit)
+{
+    struct share_scan scan = {.order = SHARE_RANDOM};
+    while (scan.passes == 0) {
+        const struct p2m_sharing before = vm->p2m.sharing;
+        const uint64_t start = rdtsc();
+        const uint32_t pages = share_scan(&vm->p2m, &scan, SHARE_SCAN_MAX);
+        const uint64_t ticks = rdtsc() - start;
+        const struct p2m_sharing *now = &vm->p2m.sharing;
+        tally_add(miss, now->hints - before.hints == pages ? pages : 0, ticks);
+        tally_add(hint, now->hint_hits - before.hint_hits == pages ? pages : 0, ticks);
+        tally_add(hit, now->hits - before.hits == pages ? pages : 0, ticks);
+    }
+}
+
+static void scan_all(struct vm *solo)
+{
+    struct tally miss = {0}, hint = {0}, hit = {0};
+    for (size_t i = 0; i <= TITHE_VMS_MAX; i++) {
+        struct vm *vm = i == 0 ? solo : vm_at(i - 1);
+        if (vm != NULL && (i == 0 || vm != solo)) {
+            share_set_group(&vm->p2m, 1);
+            scan(vm, &miss, &hint, &hit);
+        }
+    }
+    tally_print(&miss, "scan_miss");
+    tally_print(&hint, "scan_hint");
+    tally_print(&hit, "scan_hit");
+}
+
+static void sample(struct vm *vm, uint64_t method, const char *what)
+{
+    struct tally t = {0};
+    sample_ask(&vm->p2m, TITHE_SAMPLE_MAX, method);
+    const uint64_t start = rdtsc();
+    while (sample_step(&vm->p2m, 0, 0)) {
+    }
+    tally_add(&t, vm->sample.counts.pages, rdtsc() - start);
+    tally_print(&t, what);
+}
+
+static bool says(const char *text, size_t bytes, const char *word)
+{
+    const size_t length = strlen(word);
+    return bytes >= length && memcmp(text + bytes - length, word, length) == 0;
+}
+
+void solo_bench(struct vm *vm, const char *text, size_t bytes)
+{
+    if (says(text, bytes, "say bench-scan")) {
+        scan_all(vm);
+    } else if (says(text, bytes, "say bench-abit")) {
+        sample(vm, TITHE_SAMPLE_ABIT, "sample_abit");
+    } else if (says(text, bytes, "say bench-unmap")) {
+        sample(vm, TITHE_SAMPLE_UNMAP, "sample_unmap");
+    }
+}

@@ -185,11 +185,13 @@ balloon_to() {
 }
 
 @test "benchmarks and the vector registers report" {
-    run guest mite 'run=cpuid:100,bench:first_touch:50,bench:serial:8,fpu:20ms' -cpu max "${TIMED[@]}"
+    run guest mite 'run=cpuid:100,bench:first_touch:50,bench:serial:8,touch:1M,bench:read:50,bench:write:50,verify,fpu:20ms' -cpu max "${TIMED[@]}"
     assert_equal "$status" 1
     assert_line --regexp '^mite: bench cpuid count=100 average=[0-9]+ minimum=[0-9]+$'
     assert_line --regexp '^mite: bench first_touch count=50 average=[0-9]+ minimum=[0-9]+$'
     assert_line --regexp '^mite: bench serial count=8 '
+    assert_line --regexp '^mite: bench read count=50 '
+    assert_line --regexp '^mite: bench write count=50 '
     assert_line --regexp '^mite: fpu ok state=x87\+sse\+avx rounds=[1-9]'
 }
 

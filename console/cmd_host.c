@@ -55,6 +55,7 @@ enum status cmd_ledger(struct context *t, struct error *e)
 {
     static const char *const parts[] = {"free_pages", "core_pages", "table_pages", "guest_pages",
                                         "total_pages"};
+    static const char *const entries[] = {"ballooned_entries", "swapped_entries"};
     struct answer a = {0};
     struct client *c;
     uint64_t differences;
@@ -69,8 +70,8 @@ enum status cmd_ledger(struct context *t, struct error *e)
         for (i = 0; !t->json && i < sizeof parts / sizeof parts[0]; i++)
             printf("%-18s %10" PRIu64 "  %s\n", parts[i], field_uint(a.ok, parts[i]),
                    size_text(field_uint(a.ok, parts[i]), size, sizeof size));
-        if (!t->json)
-            printf("%-18s %10" PRIu64 "\n", "ballooned_entries", field_uint(a.ok, "ballooned_entries"));
+        for (i = 0; !t->json && i < sizeof entries / sizeof entries[0]; i++)
+            printf("%-18s %10" PRIu64 "\n", entries[i], field_uint(a.ok, entries[i]));
         differences = field_uint(a.ok, "differences");
         if (differences > 0)
             s = error_set(e, STATUS_VERIFY, "ledger", "ledger", "keep the log: this is a fault of Tithe's",

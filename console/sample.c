@@ -35,6 +35,9 @@ static void read_vm(const cbor_item_t *m, struct vm_sample *vm)
     vm->balloon_driver = field_bool(m, "balloon_driver");
     vm->balloon_target_pages = field_uint(m, "balloon_target_pages");
     vm->balloon_actual_pages = field_uint(m, "balloon_actual_pages");
+    vm->swapped_pages = field_uint(m, "swapped_pages");
+    vm->swap_out_wanted = field_uint(m, "swap_out_wanted");
+    vm->swapped_in = field_uint(m, "swapped_in");
     vm->first_touches = field_uint(m, "first_touches");
     vm->balloon_pops = field_uint(m, "balloon_pops");
     vm->exits = field_uint(m, "exits");

@@ -30,6 +30,8 @@ static const char *const help_lines[] = {
     "  ACTIVE   what it has used in the last full period of sampling",
     "  SHARED   part of USED that is in frames with others          COW/s    writes to such pages",
     "  BALLOON  what the guest has given up                          B.GOAL   what it is asked to give up",
+    "  SWCUR    what of it is in swap                                SWTGT    what is to be there",
+    "  SWIN/s   pages read from swap",
     "  TOUCH/s  pages touched for the first time                     POPS     ballooned pages touched again",
     "  G.FREE   free, as the guest sees it                           G.AVAIL  free or easily freed, likewise",
     "  CPU%     of one CPU, over all its VCPUS: up to 100 for each    C.SHARE  CPU shares",

@@ -67,6 +67,14 @@ static double v_shared(const struct row *r)
 {
     return (double)r->now->shared_pages;
 }
+static double v_swapped(const struct row *r)
+{
+    return (double)r->now->swapped_pages;
+}
+static double v_swap_target(const struct row *r)
+{
+    return (double)(r->now->swapped_pages + r->now->swap_out_wanted);
+}
 static double v_pops(const struct row *r)
 {
     return (double)r->now->balloon_pops;
@@ -100,6 +108,11 @@ static double v_touches(const struct row *r)
 static double v_cow(const struct row *r)
 {
     return rate(r, r->now->cow_breaks, r->before != NULL ? r->before->cow_breaks : 0);
+}
+
+static double v_swap_ins(const struct row *r)
+{
+    return rate(r, r->now->swapped_in, r->before != NULL ? r->before->swapped_in : 0);
 }
 
 static double v_exits(const struct row *r)
@@ -144,6 +157,9 @@ static const struct column {
     {"SHARED", 6, 3, SIZE, v_shared},
     {"BALLOON", 7, 2, SIZE, v_balloon},
     {"B.GOAL", 6, 3, SIZE, v_balloon_target},
+    {"SWCUR", 6, 3, SIZE, v_swapped},
+    {"SWTGT", 6, 5, SIZE, v_swap_target},
+    {"SWIN/s", 6, 4, COUNT, v_swap_ins},
     {"TOUCH/s", 7, 4, COUNT, v_touches},
     {"POPS", 5, 6, COUNT, v_pops},
     {"COW/s", 6, 5, COUNT, v_cow},

@@ -46,6 +46,8 @@ struct platform {
     const struct platform_ops *ops;
     void *ctx;
     struct lock lock; /* LOCK_DEVICES: held by whoever calls in */
+    bool
+        mem_away; /* set by mem_read and mem_write when they fail for what will be over: see virtio_mmio_away */
     struct ioapic ioapic;
     struct pic pic;
     struct pit pit;
@@ -93,6 +95,13 @@ void platform_deliver(struct platform *p, uint32_t dest, bool logical, uint32_t 
 
 /* ---- the balloon, for vm/ ---- */
 void platform_balloon_target(struct platform *p, uint64_t pages);
+/* Whether what failed last was memory that is not to be had just now; forgets it. */
+static inline bool platform_mem_away(struct platform *p)
+{
+    const bool away = p->mem_away;
+    p->mem_away = false;
+    return away;
+}
 /* Asks the guest for fresh statistics, if its driver gives any. */
 void platform_balloon_poll_stats(struct platform *p);
 

@@ -75,8 +75,10 @@ static void reset(struct virtio_mmio *t)
 /* ---- inflating and deflating ---- */
 
 /* Hands the page numbers of one message to the core, at most BALLOON_WORK_PFNS of them: no driver has a reason to
- * send more at once, and pages that were not taken are simply still the guest's. Returns how many it read. */
-static uint32_t work_message(struct virtio_mmio *t, uint32_t queue, const struct virtq_chain *chain)
+ * send more at once, and pages that were not taken are simply still the guest's. Returns how many it read. *away: not all could be
+ * read just now; to do the message again then does no harm. */
+static uint32_t work_message(struct virtio_mmio *t, uint32_t queue, const struct virtq_chain *chain,
+                             bool *away)
 {
     struct platform *p = t->platform;
     struct virtio_balloon *b = balloon_of(t);
@@ -85,7 +87,8 @@ static uint32_t work_message(struct virtio_mmio *t, uint32_t queue, const struct
         const int64_t bytes =
             virtq_chain_read(chain, p, (uint64_t)done * sizeof b->pfns[0], b->pfns, sizeof b->pfns);
         if (bytes < 0) {
-            virtio_mmio_broken(t);
+            *away = platform_mem_away(p);
+            if (!*away) virtio_mmio_broken(t);
             break;
         }
         const uint32_t count = (uint32_t)bytes / sizeof b->pfns[0];
@@ -106,10 +109,15 @@ static bool work_queue(struct virtio_mmio *t, uint32_t queue)
     struct virtq_chain chain;
     uint32_t work = 0;
     while (work < BALLOON_WORK_PFNS) {
-        if (virtio_mmio_pop(t, queue, &chain) != VIRTQ_CHAIN) return false;
-        work += MESSAGE_PFNS + work_message(t, queue, &chain);
+        bool away = false;
+        const enum virtq_pop pop = virtio_mmio_pop(t, queue, &chain);
+        if (pop != VIRTQ_CHAIN) return pop == VIRTQ_AWAY;
+        work += MESSAGE_PFNS + work_message(t, queue, &chain, &away);
         if (!virtio_mmio_running(t)) return false;
-        virtio_mmio_push(t, queue, chain.head, 0);
+        if (away || !virtio_mmio_push(t, queue, chain.head, 0)) {
+            virtqueue_unpop(&t->queue[queue]);
+            return true;
+        }
     }
     return true;
 }
@@ -149,9 +157,13 @@ static bool work_reports(struct virtio_mmio *t)
     uint32_t work = 0;
     if ((t->driver_features & VIRTIO_BALLOON_F_PAGE_REPORTING) == 0) return false;
     while (work < BALLOON_REPORT_PAGES) {
-        if (virtio_mmio_pop(t, QUEUE_REPORTING, &chain) != VIRTQ_CHAIN) return false;
+        const enum virtq_pop pop = virtio_mmio_pop(t, QUEUE_REPORTING, &chain);
+        if (pop != VIRTQ_CHAIN) return pop == VIRTQ_AWAY;
         work += MESSAGE_PFNS + report_message(t, &chain);
-        virtio_mmio_push(t, QUEUE_REPORTING, chain.head, 0);
+        if (!virtio_mmio_push(t, QUEUE_REPORTING, chain.head, 0)) {
+            virtqueue_unpop(&t->queue[QUEUE_REPORTING]);
+            return true;
+        }
     }
     return true;
 }
@@ -180,9 +192,14 @@ static bool take_stats(struct virtio_mmio *t, uint64_t now_ns)
     struct virtio_balloon *b = balloon_of(t);
     struct virtq_chain chain;
     struct stat stats[STATS_MAX];
-    if (b->stats_held || virtio_mmio_pop(t, QUEUE_STATS, &chain) != VIRTQ_CHAIN) return false;
+    const enum virtq_pop pop = b->stats_held ? VIRTQ_EMPTY : virtio_mmio_pop(t, QUEUE_STATS, &chain);
+    if (pop != VIRTQ_CHAIN) return pop == VIRTQ_AWAY;
     const int64_t bytes = virtq_chain_read(&chain, t->platform, 0, stats, sizeof stats);
     if (bytes < 0) {
+        if (platform_mem_away(t->platform)) {
+            virtqueue_unpop(&t->queue[QUEUE_STATS]);
+            return true;
+        }
         virtio_mmio_broken(t);
         return false;
     }
@@ -196,8 +213,7 @@ static bool take_stats(struct virtio_mmio *t, uint64_t now_ns)
 void virtio_balloon_poll_stats(struct virtio_balloon *b, struct virtio_mmio *t)
 {
     if (!b->stats_held || !virtio_mmio_running(t) || !t->queue[QUEUE_STATS].ready) return;
-    b->stats_held = false;
-    virtio_mmio_push(t, QUEUE_STATS, b->stats_head, 0);
+    b->stats_held = !virtio_mmio_push(t, QUEUE_STATS, b->stats_head, 0);
 }
 
 static bool notify(struct virtio_mmio *t, uint32_t queue, uint64_t now_ns)

@@ -93,18 +93,21 @@ enum virtq_pop virtio_mmio_pop(struct virtio_mmio *t, uint32_t queue, struct vir
     struct virtqueue *q = &t->queue[queue];
     if (!virtio_mmio_running(t) || !q->ready) return VIRTQ_EMPTY;
     const enum virtq_pop result = virtqueue_pop(q, t->platform, chain);
+    if (result == VIRTQ_BROKEN && platform_mem_away(t->platform)) return VIRTQ_AWAY;
     if (result == VIRTQ_BROKEN) virtio_mmio_broken(t);
     return result;
 }
 
-void virtio_mmio_push(struct virtio_mmio *t, uint32_t queue, uint16_t head, uint32_t written)
+bool virtio_mmio_push(struct virtio_mmio *t, uint32_t queue, uint16_t head, uint32_t written)
 {
     bool interrupt;
     if (!virtqueue_push(&t->queue[queue], t->platform, head, written, &interrupt)) {
+        if (platform_mem_away(t->platform)) return false;
         virtio_mmio_broken(t);
     } else if (interrupt) {
         set_interrupt(t, t->interrupt | INTERRUPT_USED);
     }
+    return true;
 }
 
 /* ---- registers ---- */

@@ -65,7 +65,8 @@ bool virtio_mmio_running(const struct virtio_mmio *t);
 /* ---- for devices ---- */
 void virtio_mmio_config_changed(struct virtio_mmio *t);
 MUST_CHECK enum virtq_pop virtio_mmio_pop(struct virtio_mmio *t, uint32_t queue, struct virtq_chain *chain);
-void virtio_mmio_push(struct virtio_mmio *t, uint32_t queue, uint16_t head, uint32_t written);
+/* False: the guest's memory is not to be had just now; nothing was done. */
+MUST_CHECK bool virtio_mmio_push(struct virtio_mmio *t, uint32_t queue, uint16_t head, uint32_t written);
 /* The driver broke the rules: sets NEEDS_RESET and tells it. */
 void virtio_mmio_broken(struct virtio_mmio *t);
 

@@ -89,6 +89,11 @@ enum virtq_pop virtqueue_pop(struct virtqueue *q, struct platform *p, struct vir
     return VIRTQ_CHAIN;
 }
 
+void virtqueue_unpop(struct virtqueue *q)
+{
+    q->next_avail--;
+}
+
 bool virtqueue_push(struct virtqueue *q, struct platform *p, uint16_t head, uint32_t written, bool *interrupt)
 {
     const struct used_element element = {.id = head, .bytes = written};
@@ -101,7 +106,8 @@ bool virtqueue_push(struct virtqueue *q, struct platform *p, uint16_t head, uint
     __atomic_thread_fence(__ATOMIC_RELEASE);
     if (!write_guest(p, q->used + RING_INDEX, &index, sizeof index)) return false;
     q->next_used = index;
-    if (!read_guest(p, q->avail + RING_FLAGS, &flags, sizeof flags)) return false;
+    /* Not to be had just now: an interrupt too many does no harm. */
+    if (!read_guest(p, q->avail + RING_FLAGS, &flags, sizeof flags) && !platform_mem_away(p)) return false;
     *interrupt = (flags & AVAIL_NO_INTERRUPT) == 0;
     return true;
 }

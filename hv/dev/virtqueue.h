@@ -35,6 +35,7 @@ struct virtq_chain {
 enum virtq_pop {
     VIRTQ_EMPTY,
     VIRTQ_CHAIN,  /* *chain is filled: it is to be pushed back some time */
+    VIRTQ_AWAY,   /* memory of the queue is not to be had just now: try again later */
     VIRTQ_BROKEN, /* the driver broke the rules: the device needs a reset */
 };
 
@@ -42,6 +43,8 @@ void virtqueue_reset(struct virtqueue *q);
 /* Is this a queue that may be made ready? (size a power of two, addresses aligned and not wrapping) */
 bool virtqueue_valid(const struct virtqueue *q);
 MUST_CHECK enum virtq_pop virtqueue_pop(struct virtqueue *q, struct platform *p, struct virtq_chain *chain);
+/* The chain popped last is to be popped again. */
+void virtqueue_unpop(struct virtqueue *q);
 /* Gives a chain back with `written` bytes written to it. False: the used ring is not RAM. *interrupt: the
  * driver wants to be told. */
 MUST_CHECK bool virtqueue_push(struct virtqueue *q, struct platform *p, uint16_t head, uint32_t written,

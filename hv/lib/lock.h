@@ -18,6 +18,7 @@ enum lock_level {
     LOCK_DEVICES = 1, /* one VM's device models, LAPICs among them, and the states of its vCPUs */
     LOCK_P2M,         /* one VM's second-level tables */
     LOCK_SHARE,       /* the hash table of shared pages and hints, and their counts */
+    LOCK_SWAP,        /* slots and requests of host swap */
     LOCK_FRAME_CACHE, /* one CPU's stock of free frames */
     LOCK_FRAMES,      /* frame table and free lists */
     LOCK_DISK,        /* disk queues and controllers */

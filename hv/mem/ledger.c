@@ -11,6 +11,7 @@
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
 #include "mem/share_table.h"
+#include "mem/swap.h"
 
 struct ledger {
     struct tithe_ledger *out;
@@ -18,7 +19,7 @@ struct ledger {
     uint64_t promised;             /* by all maps */
     /* Of the map at hand. */
     struct p2m *p2m;
-    uint64_t tables, present, ballooned, ram, shared;
+    uint64_t tables, present, ballooned, swapped, ram, shared;
     uint64_t entries; /* of all maps that map shared frames */
     uint64_t zero_entries;
     uint64_t hinted;  /* frames that say they are in the hash table */
@@ -241,6 +242,17 @@ static bool enter_table(void *ctx, uint64_t *slot, uint64_t page, unsigned level
     return meet(l, p2m_entry_mfn(l->p2m->format, *slot), FRAME_TABLE, page);
 }
 
+/* A page on its way holds a frame, too. */
+static void check_swapped(struct ledger *l, uint64_t entry, gfn_t gfn)
+{
+    const char *why;
+    const mfn_t mfn = swap_mark(l->p2m, gfn, entry, &why);
+
+    l->swapped++;
+    if (why) differ(l, "VM slot %u, gfn 0x%lx: %s, 0x%x", l->p2m->owner, gfn, why, p2m_entry_slot(entry));
+    if (mfn != MFN_NONE) l->present += meet(l, mfn, FRAME_GUEST, gfn);
+}
+
 static void check_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level)
 {
     struct ledger *l = ctx;
@@ -248,13 +260,16 @@ static void check_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level
     const uint64_t entry = behind(l->p2m, page, *slot);
     const enum p2m_type type = p2m_entry_type(f, entry);
 
-    if (!pt_present(f, entry) && (type == P2M_HOLE || type >= P2M_PRESENT || entry != pt_absent(f, type))) {
+    const uint64_t absent = type == P2M_SWAPPED ? p2m_swapped(f, p2m_entry_slot(entry)) : pt_absent(f, type);
+    const bool means = type == P2M_UNTOUCHED || type == P2M_BALLOONED || (type == P2M_SWAPPED && level == 1);
+    if (!pt_present(f, entry) && (!means || entry != absent)) {
         differ(l, "VM slot %u, gfn 0x%lx: non-present entry 0x%lx has no meaning", l->p2m->owner, page,
                entry);
         return;
     }
     l->ram += pt_span(level);
     if (type == P2M_BALLOONED) l->ballooned += pt_span(level);
+    if (type == P2M_SWAPPED) check_swapped(l, entry, page);
     if (type != P2M_PRESENT && type != P2M_SHARED) return;
     l->present += pt_span(level);
     if (type == P2M_SHARED && entry & f->write)
@@ -276,7 +291,7 @@ static void check_map(struct ledger *l, struct p2m *p2m)
     static const struct pt_visitor visitor = {.enter = enter_table, .entry = check_entry};
 
     l->p2m = p2m;
-    l->tables = l->present = l->ballooned = l->ram = l->shared = 0;
+    l->tables = l->present = l->ballooned = l->swapped = l->ram = l->shared = 0;
     lock_acquire(&p2m->lock);
     if (p2m->table_pages) {
         l->tables = 1;
@@ -285,6 +300,8 @@ static void check_map(struct ledger *l, struct p2m *p2m)
     expect_of_map(l, "table pages", p2m->table_pages, l->tables);
     expect_of_map(l, "present pages", p2m->present_pages, l->present);
     expect_of_map(l, "ballooned pages", p2m->ballooned_pages, l->ballooned);
+    expect_of_map(l, "swapped pages", p2m->swap.pages, l->swapped);
+    l->out->swapped_entries += l->swapped;
     expect_of_map(l, "RAM pages", p2m->size_pages, l->ram);
     expect_of_map(l, "shared pages", p2m->sharing.pages, l->shared);
     l->entries += l->shared;
@@ -363,6 +380,9 @@ void ledger_check(struct p2m *const *maps, size_t map_count, struct tithe_ledger
         if (l.p2m->table_pages) visit_map(&l, &(struct pt_visitor){.enter = enter_again, .entry = put_back});
     }
     check_chains(&l);
+    uint64_t slot;
+    const char *why = swap_check(&slot);
+    if (why) differ(&l, "swap slot 0x%lx %s", slot, why);
 
     lock_acquire(&frame_pool.lock);
     check_orphans(&l);

@@ -9,6 +9,7 @@
 #include "mem/frame.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
+#include "mem/swap.h"
 
 bool p2m_is_ram(struct p2m *p2m, gfn_t gfn)
 {
@@ -29,6 +30,7 @@ INLINE enum p2m_touch populate(struct p2m *p2m, gfn_t gfn, uint64_t *slot, unsig
                                mfn_t *mfn)
 {
     if (was == P2M_HOLE) return P2M_TOUCH_HOLE;
+    if (was == P2M_SWAPPED) return swap_touch(p2m, gfn, slot, mfn);
     *mfn = frame_alloc(FRAME_GUEST, p2m->owner, gfn);
     if (*mfn == MFN_NONE) return P2M_TOUCH_NO_MEMORY;
     slot = p2m_narrow(p2m, gfn, slot, level);

@@ -19,6 +19,7 @@ enum p2m_type {
     P2M_SHARED = 4, /* present and read-only: the frame is shared (mem/share.h) */
     P2M_SAMPLED =
         5, /* guest RAM with a frame, its entry taken away to see whether it is touched (mem/sample.h) */
+    P2M_SWAPPED = 6, /* guest RAM in a slot of the swap partition, or on its way from or to it (mem/swap.h) */
 };
 
 /* What sharing did for one map. Written with the map's lock. */
@@ -34,6 +35,17 @@ struct p2m_sharing {
 };
 
 struct sample;
+/* Host swap of one map (mem/swap.h). Written with the map's lock, but for what the boot CPU alone uses. */
+struct p2m_swap {
+    uint64_t pages;          /* entries that name a slot */
+    uint64_t reading;        /* of these, on their way in */
+    uint64_t outs;           /* pages written since creation */
+    uint64_t ins;            /* pages read */
+    uint64_t reserved;       /* slots; boot CPU */
+    gfn_t cursor, in_cursor; /* boot CPU */
+    uint32_t
+        steady; /* instructions being emulated: nothing goes out meanwhile, so that what was there stays there; atomic */
+};
 
 /* Frames for pages before they are touched: mem/p2m_populate.c's. */
 struct p2m_populating {
@@ -53,13 +65,14 @@ struct p2m {
     uint64_t size_pages; /* RAM pages: entries that are not holes */
     uint64_t promised;   /* table frames still set aside */
     uint64_t table_pages;
-    uint64_t present_pages;
+    uint64_t present_pages; /* frames it has, those of pages on their way from or to swap among them */
     uint64_t ballooned_pages;
     uint64_t first_touches;
     uint64_t pops;
     struct p2m_sharing sharing;
     struct p2m_populating populating;
     struct sample *sample; /* set by vm/; NULL: this map is never sampled */
+    struct p2m_swap swap;
     /* Makes every CPU forget all translations of this map; set by vm/, NULL in tests. */
     void (*flush)(struct p2m *p2m);
 };
@@ -97,6 +110,7 @@ enum p2m_touch {
     P2M_TOUCH_OK = 0,    /* present, and writable if that was wanted; nothing is left to flush */
     P2M_TOUCH_HOLE,      /* no memory there */
     P2M_TOUCH_NO_MEMORY, /* no free frame above the reserve: wait and try again */
+    P2M_TOUCH_WAIT,      /* on its way from swap: try again once swap_completions has moved */
 };
 /* Makes a RAM page present with a zeroed frame when it is not, and private if the access is a `write`. */
 MUST_CHECK enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn, bool write);
@@ -134,9 +148,9 @@ struct p2m_populated {
 };
 /* A step of a few pages. */
 MUST_CHECK struct p2m_populated p2m_populate_step(struct p2m *p2m);
-/* The guest has no use for what is in these pages: those that have a frame become UNTOUCHED, and frames are parked in the batch,
+/* The guest has no use for what is in these pages: those that have a frame or are swapped become UNTOUCHED, and frames are parked in the batch,
  * which may be discharged on the way. Others are
- * left alone, and so is what is not RAM. Returns how many. The lock is held for at most 512 pages at a time. */
+ * left alone, and so is what is not RAM. Returns how many had a frame. The lock is held for at most 512 pages at a time. */
 uint64_t p2m_discard(struct p2m *p2m, gfn_t gfn, uint64_t count, struct flush_batch *batch);
 /* All BALLOONED entries become UNTOUCHED (the driver was reset: the balloon pops), 1 GiB at a time: a page that another vCPU
  * gives meanwhile may be among them or not. Returns how many. */

@@ -5,6 +5,7 @@
 #include "lib/log.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
+#include "mem/swap.h"
 
 /* The table of 4 KiB entries used last. */
 struct near {
@@ -66,6 +67,7 @@ INLINE enum p2m_give give(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch,
         if (!pt_present(f, entry)) {
             if (pt_type(f, entry) == P2M_HOLE) return P2M_GIVE_HOLE;
             if (entry == ballooned) return P2M_GIVE_ALREADY;
+            if (pt_type(f, entry) == P2M_SWAPPED) swap_drop(p2m, entry, batch);
             pt_store(slot, ballooned);
         } else if (!(entry & PT_SHARED)) {
             p2m_park(p2m, pt_exchange(slot, ballooned), batch);

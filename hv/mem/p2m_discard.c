@@ -5,6 +5,7 @@
 #include "lib/log.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
+#include "mem/swap.h"
 
 struct discard {
     struct p2m *p2m;
@@ -22,6 +23,11 @@ static void discard_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned lev
     if (page >= d->next) return;
     if (p2m_entry_type(f, pt_load(slot)) == P2M_SAMPLED) (void)sample_restore(d->p2m, slot, false);
     const uint64_t entry = pt_load(slot);
+    if (p2m_entry_type(f, entry) == P2M_SWAPPED) {
+        pt_store(slot, pt_absent(f, P2M_UNTOUCHED));
+        swap_drop(d->p2m, entry, d->batch);
+        return;
+    }
     if (!pt_present(f, entry)) return;
     if (!(entry & PT_SHARED)) {
         p2m_park(d->p2m, pt_exchange(slot, pt_absent(f, P2M_UNTOUCHED)), d->batch);

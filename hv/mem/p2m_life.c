@@ -8,6 +8,7 @@
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
 #include "mem/share_table.h"
+#include "mem/swap.h"
 
 /* Second-level tables are walked in four levels on every CPU that has them. */
 #define P2M_LEVELS 4u
@@ -96,6 +97,7 @@ static void forget_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned leve
     const enum p2m_type type = p2m_entry_type(f, old);
 
     (void)page;
+    if (type == P2M_SWAPPED) swap_drop(forget->p2m, old, forget->batch);
     if (type == P2M_PRESENT) p2m_park(forget->p2m, old, forget->batch);
     if (type == P2M_BALLOONED) forget->p2m->ballooned_pages -= pt_span(level);
     if (type != P2M_SHARED) return;
@@ -132,6 +134,7 @@ void p2m_destroy(struct p2m *p2m)
     p2m_retire(p2m);
     /* First the frames, flushed; then the tables, which nobody has cached any more. */
     p2m_reset(p2m);
+    swap_forget(p2m);
     lock_acquire(&p2m->lock);
     struct pt pt = p2m_tables(p2m);
     pt_destroy(&pt, 0, p2m->limit << PAGE_SHIFT);

@@ -15,6 +15,22 @@ static inline enum p2m_type p2m_entry_type(const struct pt_format *f, uint64_t e
     return entry & PT_SHARED ? P2M_SHARED : P2M_PRESENT;
 }
 
+/* A swapped page's entry names its slot where a present one has its address, above all frames: with bits 40 to 51 set it is
+ * 15 TiB or more, whether a CPU that reads it in spite of "not present" (L1TF) takes it for 44 bits or more. */
+#define P2M_SLOTS_MAX (1ull << 28)
+#define P2M_NO_FRAME  0x000fff0000000000ull
+_Static_assert((P2M_NO_FRAME >> PAGE_SHIFT) > FRAME_NO_LINK, "a slot names no frame");
+
+static inline uint64_t p2m_swapped(const struct pt_format *f, uint32_t slot)
+{
+    return pt_absent(f, P2M_SWAPPED) | P2M_NO_FRAME | (uint64_t)slot << PAGE_SHIFT;
+}
+
+static inline uint32_t p2m_entry_slot(uint64_t entry)
+{
+    return (uint32_t)(entry >> PAGE_SHIFT & (P2M_SLOTS_MAX - 1));
+}
+
 static inline mfn_t p2m_entry_mfn(const struct pt_format *f, uint64_t entry)
 {
     return pt_address(f, entry) >> PAGE_SHIFT;

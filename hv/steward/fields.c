@@ -22,10 +22,18 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 const struct field host_fields[] = {
-    HOST(generation),       HOST(now_ns),        HOST(wall_ns),        HOST(total_pages), HOST(free_pages),
-    HOST(reserve_pages),    HOST(core_pages),    HOST(overhead_pages), HOST(guest_pages), HOST(shared_frames),
-    HOST(shared_entries),   HOST(zero_entries),  HOST(event_seq),      HOST(cpus),        HOST(idle_ns),
-    HOST(steward_restarts), HOST(plans_applied), HOST(plans_refused),  HOST(tick_ns),
+    HOST(generation),      HOST(now_ns),
+    HOST(wall_ns),         HOST(total_pages),
+    HOST(free_pages),      HOST(reserve_pages),
+    HOST(core_pages),      HOST(overhead_pages),
+    HOST(guest_pages),     HOST(shared_frames),
+    HOST(shared_entries),  HOST(zero_entries),
+    HOST(event_seq),       HOST(cpus),
+    HOST(idle_ns),         HOST(steward_restarts),
+    HOST(plans_applied),   HOST(plans_refused),
+    HOST(tick_ns),         HOST(swap_pages),
+    HOST(swap_free_pages), HOST(swap_reserved_pages),
+    HOST(swap_errors),
 };
 const struct field host_more_fields[] = {HOST(boot_id), HOST(tsc_hz), HOST(log_offset),
                                          HOST(reload_core_instructions)};
@@ -44,6 +52,9 @@ const struct field vm_fields[] = {
     VM(reported_pages),  VM(exits),
     VM(cpu_ns),          VM(created_ns),
     VM(reboots),         VM(console_offset),
+    VM(swapped_pages),   VM(swap_reserved_pages),
+    VM(swapped_out),     VM(swapped_in),
+    VM(swap_out_wanted), VM(prefetch_wanted),
 };
 const struct field guest_fields[] = {
     GUEST(updated_ns),      GUEST(free_pages),       GUEST(total_pages),

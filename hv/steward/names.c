@@ -18,7 +18,8 @@ const char *name_of_vcpu_state(uint32_t state)
     static const char *const names[] = {[TITHE_VCPU_STOPPED] = "stopped",
                                         [TITHE_VCPU_RUNNABLE] = "runnable",
                                         [TITHE_VCPU_HALTED] = "halted",
-                                        [TITHE_VCPU_WAIT_MEMORY] = "wait-memory"};
+                                        [TITHE_VCPU_WAIT_MEMORY] = "wait-memory",
+                                        [TITHE_VCPU_WAIT_IO] = "wait-io"};
     return PICK(names, state);
 }
 
@@ -27,7 +28,8 @@ const char *name_of_stop(uint64_t reason)
     static const char *const names[] = {
         [TITHE_STOP_NONE] = "none",       [TITHE_STOP_POWEROFF] = "poweroff",
         [TITHE_STOP_EXIT] = "exit",       [TITHE_STOP_CRASH] = "crash",
-        [TITHE_STOP_DESTROY] = "destroy", [TITHE_STOP_NO_MEMORY] = "no-memory"};
+        [TITHE_STOP_DESTROY] = "destroy", [TITHE_STOP_NO_MEMORY] = "no-memory",
+        [TITHE_STOP_SWAP] = "swap"};
     return PICK(names, reason);
 }
 
@@ -50,6 +52,8 @@ const char *name_of_event(uint32_t kind)
         [TITHE_EVENT_BALLOON_UP] = "balloon-up",
         [TITHE_EVENT_VM_MEMORY_WAIT] = "vm-memory-wait",
         [TITHE_EVENT_VM_POPULATED] = "vm-populated",
+        [TITHE_EVENT_SWAP_LOST] = "swap-lost",
+        [TITHE_EVENT_SWAP_WRITE] = "swap-write",
     };
     return PICK(names, kind);
 }
@@ -67,17 +71,18 @@ const char *name_of_refusal(uint8_t why)
         [TITHE_TOO_LONG] = "too-long",
         [TITHE_TOO_MANY] = "too-many",
         [TITHE_NO_SUCH_WAY] = "no-such-way",
+        [TITHE_NO_SWAP] = "no-swap",
     };
     return PICK(names, why);
 }
 
 const char *name_of_verb(uint32_t verb)
 {
-    static const char *const names[] = {[TITHE_VERB_BALLOON] = "balloon",
-                                        [TITHE_VERB_SAMPLE] = "sample",
-                                        [TITHE_VERB_POPULATE] = "populate",
-                                        [TITHE_VERB_SCAN] = "scan",
-                                        [TITHE_VERB_SHARE_GROUP] = "share-group"};
+    static const char *const names[] = {
+        [TITHE_VERB_BALLOON] = "balloon",         [TITHE_VERB_SAMPLE] = "sample",
+        [TITHE_VERB_POPULATE] = "populate",       [TITHE_VERB_SCAN] = "scan",
+        [TITHE_VERB_SHARE_GROUP] = "share-group", [TITHE_VERB_SWAP_OUT] = "swap_out",
+        [TITHE_VERB_PREFETCH] = "prefetch"};
     return PICK(names, verb);
 }
 
@@ -94,6 +99,7 @@ const char *name_of_way(const struct tithe_action *a)
     switch (a->verb) {
     case TITHE_VERB_SAMPLE: return name_of_method(a->how);
     case TITHE_VERB_SCAN: return PICK(scan_orders, a->how);
+    case TITHE_VERB_SWAP_OUT: return a->how == TITHE_PICK_COLD ? "cold" : "random";
     default: return NULL;
     }
 }

@@ -40,6 +40,8 @@ static const struct {
     [TITHE_VERB_POPULATE] = {UINT64_MAX, 1},
     [TITHE_VERB_SCAN] = {UINT64_MAX, TITHE_SCAN_ORDERS},
     [TITHE_VERB_SHARE_GROUP] = {0, TITHE_SHARE_GROUPS_MAX + 1},
+    [TITHE_VERB_SWAP_OUT] = {UINT64_MAX, TITHE_PICK_COLD + 1},
+    [TITHE_VERB_PREFETCH] = {UINT64_MAX, 1},
 };
 
 #define VERBS (sizeof verbs / sizeof *verbs)
@@ -57,6 +59,8 @@ static uint8_t judge(const struct tithe_snapshot *s, const struct tithe_action *
     if (a->pages > verbs[a->verb].most) return TITHE_TOO_MANY;
     if ((a->verb == TITHE_VERB_POPULATE || a->verb == TITHE_VERB_SCAN) && a->pages > s->vm[i].size_pages)
         return TITHE_TOO_MANY;
+    if ((a->verb == TITHE_VERB_SWAP_OUT || a->verb == TITHE_VERB_PREFETCH) && s->swap_pages == 0)
+        return TITHE_NO_SWAP;
     return a->verb == TITHE_VERB_BALLOON ? judge_balloon(&s->vm[i], a->pages) : TITHE_OK;
 }
 

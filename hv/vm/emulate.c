@@ -87,12 +87,12 @@ static bool once_more(struct vcpu *v)
     return again;
 }
 
-static void outcome(struct vcpu *v, enum interpret_result result, const char *what)
+static void outcome(struct vcpu *v, enum interpret_result result, const char *what, uint64_t seen)
 {
     switch (result) {
     case INTERPRET_OK:
     case INTERPRET_FAULT: v->retried_rip = 0; return;
-    case INTERPRET_NO_MEMORY: vcpu_wait_memory(v); return;
+    case INTERPRET_NO_MEMORY: vcpu_wait_page(v, seen); return;
     case INTERPRET_UNSUPPORTED:
         if (!once_more(v)) {
             unsupported(v, what);
@@ -104,11 +104,17 @@ static void outcome(struct vcpu *v, enum interpret_result result, const char *wh
 void emulate_mmio(struct vcpu *v)
 {
     static const struct mmio_ops ops = {.read = mmio_read, .write = mmio_write};
-    outcome(v, interpret_mmio(v, &ops), "an access to device memory that the core does not emulate");
+    const uint64_t seen = vm_steady(v->vm);
+    const enum interpret_result result = interpret_mmio(v, &ops);
+    vm_unsteady(v->vm);
+    outcome(v, result, "an access to device memory that the core does not emulate", seen);
 }
 
 void emulate_string_pio(struct vcpu *v)
 {
     static const struct pio_ops ops = {.in = port_in, .out = port_out};
-    outcome(v, interpret_string_pio(v, &ops), "string I/O that the core does not emulate");
+    const uint64_t seen = vm_steady(v->vm);
+    const enum interpret_result result = interpret_string_pio(v, &ops);
+    vm_unsteady(v->vm);
+    outcome(v, result, "string I/O that the core does not emulate", seen);
 }

@@ -28,6 +28,8 @@ static const char *const names[] = {
     [TITHE_EVENT_BALLOON_UP] = "balloon driver up",
     [TITHE_EVENT_VM_MEMORY_WAIT] = "waits for memory",
     [TITHE_EVENT_VM_POPULATED] = "populated",
+    [TITHE_EVENT_SWAP_LOST] = "page lost in swap",
+    [TITHE_EVENT_SWAP_WRITE] = "swap not written",
 };
 
 static const char *event_name(uint32_t kind)

@@ -9,6 +9,7 @@
 #include "vm/emulate.h"
 #include "vm/guest_cpuid.h"
 #include "vm/guest_msr.h"
+#include "vm/kvmclock.h"
 #include "vm/vm.h"
 #include "x86/percpu.h"
 #include "x86/time.h"
@@ -99,7 +100,20 @@ static void exit_msr_read(struct vcpu *v)
 static void exit_msr_write(struct vcpu *v)
 {
     const uint64_t value = (uint32_t)v->regs.gpr[RAX] | v->regs.gpr[RDX] << 32;
-    if (!guest_wrmsr(v, (uint32_t)v->regs.gpr[RCX], value)) {
+    const uint32_t msr = (uint32_t)v->regs.gpr[RCX];
+    const gpa_t clock = kvmclock_written(v, msr, value);
+    const bool writes = clock != KVMCLOCK_NOWHERE;
+    const uint64_t seen = writes ? vm_steady(v->vm) : 0;
+    const bool ready = !writes || vm_touch(v->vm, clock, sizeof(struct pvclock_time));
+    const bool good = ready && guest_wrmsr(v, msr, value);
+    if (writes) {
+        vm_unsteady(v->vm);
+    }
+    if (!ready) {
+        vcpu_wait_page(v, seen);
+        return;
+    }
+    if (!good) {
         vendor->inject_exception(v, VECTOR_GP, true, 0);
         return;
     }
@@ -111,9 +125,11 @@ static void exit_msr_write(struct vcpu *v)
  * does to the guest's own page tables as it walks them comes as writes (SDM 3C 28.3.3.2, APM 2 15.25.5). */
 static void exit_fault(struct vcpu *v)
 {
+    const uint64_t seen = swap_completions();
     switch (p2m_touch(&v->vm->p2m, v->exit.u.fault.gpa >> PAGE_SHIFT, v->exit.u.fault.write)) {
     case P2M_TOUCH_OK: return;
-    case P2M_TOUCH_NO_MEMORY: vcpu_wait_memory(v); return;
+    case P2M_TOUCH_NO_MEMORY: vcpu_wait(v, VCPU_WAIT_MEMORY, seen); return;
+    case P2M_TOUCH_WAIT: vcpu_wait(v, VCPU_WAIT_IO, seen); return;
     case P2M_TOUCH_HOLE: break;
     }
     emulate_mmio(v);

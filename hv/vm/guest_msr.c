@@ -13,9 +13,7 @@
 #include "x86/msr.h"
 #include "x86/time.h"
 
-#define MSR_TSC           0x10u
 #define MSR_PLATFORM_ID   0x17u
-#define MSR_TSC_ADJUST    0x3Bu
 #define MSR_UCODE_REV     0x8Bu
 #define MSR_PLATFORM_INFO 0xCEu
 #define MSR_MTRR_CAP      0xFEu

@@ -11,6 +11,9 @@ struct vcpu;
 
 #define GUEST_MTRR_RANGES 8u
 
+#define MSR_TSC        0x10u
+#define MSR_TSC_ADJUST 0x3Bu
+
 /* What a guest wrote and will read back, per vCPU; everything else is constant or lives with its device. */
 struct guest_msrs {
     uint64_t tsc_adjust;

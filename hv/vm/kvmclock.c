@@ -5,6 +5,7 @@
  */
 #include "vm/kvmclock.h"
 
+#include "vm/guest_msr.h"
 #include "vm/vm.h"
 #include "x86/cpu.h"
 #include "x86/time.h"
@@ -44,6 +45,18 @@ static bool write_time(struct vcpu *v, gpa_t gpa)
         return false;
     t.version = v->msrs.kvmclock_version += 2;
     return vm_write(v->vm, gpa, &t.version, sizeof t.version);
+}
+
+gpa_t kvmclock_written(const struct vcpu *v, uint32_t msr, uint64_t value)
+{
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK_NEW: return value;
+    case MSR_TSC:
+    case MSR_TSC_ADJUST: value = v->msrs.kvmclock; break;
+    case MSR_KVM_SYSTEM_TIME_NEW: break;
+    default: return KVMCLOCK_NOWHERE;
+    }
+    return (value & ENABLE) != 0 ? value & ~ENABLE : KVMCLOCK_NOWHERE;
 }
 
 bool kvmclock_enable(struct vcpu *v, uint64_t value)

@@ -28,6 +28,9 @@ struct pvclock_time {
 /* Multiplier and shift for a TSC frequency in Hz (> 0). */
 void pvclock_scale(uint64_t tsc_hz, uint32_t *mul, int8_t *shift);
 
+/* Where in the guest's memory a WRMSR makes the core write the clock, or the wall time, which is shorter. */
+#define KVMCLOCK_NOWHERE UINT64_MAX
+gpa_t kvmclock_written(const struct vcpu *v, uint32_t msr, uint64_t value);
 /* WRMSR of MSR_KVM_SYSTEM_TIME_NEW. False: not a writable guest address. */
 MUST_CHECK bool kvmclock_enable(struct vcpu *v, uint64_t value);
 /* Writes the structure anew: after the guest's TSC was changed. */

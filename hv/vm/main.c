@@ -14,6 +14,7 @@
 #include "steward/core/steward.h"
 #include "virt/vendor.h"
 #include "vm/image.h"
+#include "vm/paging.h"
 #include "vm/run.h"
 #include "vm/sched.h"
 #include "vm/snapshot.h"
@@ -80,6 +81,7 @@ _Noreturn void core_main(const struct boot_info *boot)
 #endif
     run_init();
     disk_init();
+    paging_init();
     if (!policy_store_init() || !snapshot_init(boot->machine)) {
         unfit("memory", "too little: give the machine 64 MiB or more");
     }

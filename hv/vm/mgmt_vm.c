@@ -115,6 +115,9 @@ int mgmt_set_max(struct tithe_mgmt *m)
                    (unsigned long long)vm->config.size_pages);
         return TITHE_ERANGE;
     }
+    if (!vm_reserve_swap(vm, vm->min_pages, m->u.set.value, m->reason)) {
+        return TITHE_ENOMEM;
+    }
     vm->max_pages = m->u.set.value;
     clamp_target(vm);
     changed(vm, "max", vm->max_pages);
@@ -132,6 +135,9 @@ int mgmt_set_min(struct tithe_mgmt *m)
         fmt_string(m->reason, sizeof m->reason, "%llu pages: the min of VM %s is at most its max, %llu",
                    (unsigned long long)m->u.set.value, vm->name, (unsigned long long)vm->max_pages);
         return TITHE_ERANGE;
+    }
+    if (!vm_reserve_swap(vm, m->u.set.value, vm->max_pages, m->reason)) {
+        return TITHE_ENOMEM;
     }
     vm->min_pages = m->u.set.value;
     clamp_target(vm);

@@ -2,6 +2,7 @@
 #include "vm/plan.h"
 
 #include "vm/event.h"
+#include "vm/paging.h"
 #include "vm/vm.h"
 #include "vm/work.h"
 
@@ -75,6 +76,24 @@ static void share_group(struct vm *vm, const struct tithe_action *a)
     share_set_group(&vm->p2m, (uint8_t)a->how);
 }
 
+static enum tithe_refusal swap_there(const struct vm *vm, const struct tithe_action *a)
+{
+    struct swap_counts c;
+    (void)vm, (void)a;
+    swap_counts(&c);
+    return c.slots == 0 ? TITHE_NO_SWAP : TITHE_OK;
+}
+
+static void swap_out_pages(struct vm *vm, const struct tithe_action *a)
+{
+    paging_want_out(vm, a->pages, (enum swap_pick)a->how);
+}
+
+static void prefetch(struct vm *vm, const struct tithe_action *a)
+{
+    paging_want_in(vm, a->pages);
+}
+
 static const struct verb {
     uint64_t most; /* pages */
     uint64_t ways; /* that `how` chooses from */
@@ -86,6 +105,8 @@ static const struct verb {
     [TITHE_VERB_POPULATE] = {UINT64_MAX, 1, size_check, populate},
     [TITHE_VERB_SCAN] = {UINT64_MAX, TITHE_SCAN_ORDERS, size_check, scan},
     [TITHE_VERB_SHARE_GROUP] = {0, TITHE_SHARE_GROUPS_MAX + 1, none, share_group},
+    [TITHE_VERB_SWAP_OUT] = {UINT64_MAX, SWAP_PICKS, swap_there, swap_out_pages},
+    [TITHE_VERB_PREFETCH] = {UINT64_MAX, 1, swap_there, prefetch},
 };
 
 static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)
@@ -118,6 +139,7 @@ static const char *const refusals[] = {
     [TITHE_TOO_LONG] = "too many actions",
     [TITHE_TOO_MANY] = "more pages than the verb takes in one action",
     [TITHE_NO_SUCH_WAY] = "no such method, order or group",
+    [TITHE_NO_SWAP] = "the machine has no swap partition",
 };
 
 bool plan_apply(const struct tithe_action *actions, uint64_t count, struct tithe_plan_result *result)

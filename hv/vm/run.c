@@ -8,6 +8,7 @@
 #include "virt/vendor.h"
 #include "vm/exits.h"
 #include "vm/mgmt.h"
+#include "vm/paging.h"
 #include "vm/vm_table.h"
 #include "vm/work.h"
 #include "vm/world.h"
@@ -329,6 +330,7 @@ _Noreturn void run_forever(void)
             current = keep_house(current);
             const uint64_t now = time_now_ns();
             next = earlier(steward_poll(now), disk_poll(now));
+            paging_poll(now);
         }
         next = earlier(next, timers_run(time_now_ns()));
         look_after_waiters();

@@ -52,10 +52,9 @@ bool snapshot_map(struct user_space *space)
 }
 
 static const uint32_t vcpu_states[] = {
-    [VCPU_STOPPED] = TITHE_VCPU_STOPPED,
-    [VCPU_RUNNABLE] = TITHE_VCPU_RUNNABLE,
-    [VCPU_HALTED] = TITHE_VCPU_HALTED,
-    [VCPU_WAIT_MEMORY] = TITHE_VCPU_WAIT_MEMORY,
+    [VCPU_STOPPED] = TITHE_VCPU_STOPPED, [VCPU_RUNNABLE] = TITHE_VCPU_RUNNABLE,
+    [VCPU_HALTED] = TITHE_VCPU_HALTED,   [VCPU_WAIT_MEMORY] = TITHE_VCPU_WAIT_MEMORY,
+    [VCPU_WAIT_IO] = TITHE_VCPU_WAIT_IO,
 };
 
 static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
@@ -86,6 +85,12 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .scan_zeros = vm->p2m.sharing.zeros,
         .scan_left = work_scan_left(vm),
         .reported_pages = vm->platform.balloon.reported_pages,
+        .swapped_pages = vm->p2m.swap.pages,
+        .swap_reserved_pages = vm->p2m.swap.reserved,
+        .swapped_out = vm->p2m.swap.outs,
+        .swapped_in = vm->p2m.swap.ins,
+        .swap_out_wanted = vm->swap_out_wanted,
+        .prefetch_wanted = vm->prefetch_wanted,
         .created_ns = vm->created_ns,
         .stop_reason = vm->stop_reason,
         .exit_code = vm->exit_code,
@@ -165,6 +170,12 @@ uint64_t snapshot_refresh(void)
     snapshot->total_pages = f.total;
     snapshot->free_pages = f.free - f.promised;
     snapshot->reserve_pages = f.reserve;
+    struct swap_counts swap;
+    swap_counts(&swap);
+    snapshot->swap_pages = swap.slots - swap.bad;
+    snapshot->swap_free_pages = swap.free;
+    snapshot->swap_reserved_pages = swap.reserved;
+    snapshot->swap_errors = swap.errors + swap.corrupt;
     snapshot->core_pages = f.core;
     snapshot->guest_pages = f.guest;
     snapshot->event_seq = event_next_seq();

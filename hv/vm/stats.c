@@ -38,6 +38,14 @@ static uint64_t messages(const struct vm *vm)
 {
     return vm->platform.balloon.messages;
 }
+static uint64_t swap_outs(const struct vm *vm)
+{
+    return vm->p2m.swap.outs;
+}
+static uint64_t swap_ins(const struct vm *vm)
+{
+    return vm->p2m.swap.ins;
+}
 static uint64_t flushes(const struct vm *vm)
 {
     return vm->tlb_generation;
@@ -56,6 +64,8 @@ static const struct {
     {"balloon.reported_pages", reported},
     {"balloon.messages", messages},
     {"map.flushes", flushes},
+    {"swap.pages_out", swap_outs},
+    {"swap.pages_in", swap_ins},
 };
 
 #define VM_SUMS ((uint32_t)(ARRAY_LEN(vm_sums) + EXIT_KINDS))
@@ -101,6 +111,25 @@ static uint64_t log_waits(void)
     return lock_contended(&serial_lock);
 }
 
+static struct swap_counts swap_now(void)
+{
+    struct swap_counts c;
+    swap_counts(&c);
+    return c;
+}
+static uint64_t swap_errors(void)
+{
+    return swap_now().errors;
+}
+static uint64_t swap_corrupt(void)
+{
+    return swap_now().corrupt;
+}
+static uint64_t swap_bad(void)
+{
+    return swap_now().bad;
+}
+
 static uint64_t table_pages(void)
 {
     struct frame_counts f;
@@ -126,6 +155,11 @@ static const struct {
     {"lock.events", events_contended},
     {"lock.log", log_waits},
     {"lock.disk", disk_contended},
+    {"lock.swap", swap_contended},
+    {"swap.requests", swap_completions},
+    {"swap.errors", swap_errors},
+    {"swap.corrupt_pages", swap_corrupt},
+    {"swap.bad_slots", swap_bad},
 };
 
 /* ---- of each CPU ---- */

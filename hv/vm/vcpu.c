@@ -5,6 +5,7 @@
  */
 #include "virt/vendor.h"
 #include "vm/event.h"
+#include "vm/run.h"
 #include "vm/vm_table.h"
 #include "x86/smp.h"
 #include "x86/time.h"
@@ -174,14 +175,22 @@ void vcpu_halt(struct vcpu *v)
     lock_release(lock);
 }
 
-void vcpu_wait_memory(struct vcpu *v)
+void vcpu_wait(struct vcpu *v, enum vcpu_state state, uint64_t seen)
 {
     struct lock *lock = &v->vm->platform.lock;
     lock_acquire(lock);
-    set_state(v, VCPU_WAIT_MEMORY);
-    event_of_guest(v->vm, TITHE_EVENT_VM_MEMORY_WAIT, v->exit.u.fault.gpa);
+    /* Whoever ends a request counts it first, and wakes with this lock afterwards: so one of the two sees the other. */
+    if (swap_completions() == seen) {
+        set_state(v, state);
+        if (state == VCPU_WAIT_MEMORY) {
+            event_of_guest(v->vm, TITHE_EVENT_VM_MEMORY_WAIT, v->exit.u.fault.gpa);
+        }
+    }
     lock_release(lock);
-    vm_set_add(&vms_without_memory, v->vm);
+    if (state == VCPU_WAIT_MEMORY) {
+        vm_set_add(&vms_without_memory, v->vm);
+        run_poke(0); /* it keeps the reserve: vm/paging.c */
+    }
 }
 
 /* ---- by any ---- */
@@ -203,7 +212,7 @@ void vcpu_memory_came(struct vcpu *v)
 {
     struct lock *lock = &v->vm->platform.lock;
     lock_acquire(lock);
-    if (v->state == VCPU_WAIT_MEMORY) {
+    if (v->state == VCPU_WAIT_MEMORY || v->state == VCPU_WAIT_IO) {
         wake(v);
     }
     lock_release(lock);

@@ -112,6 +112,7 @@ enum vcpu_state {
     VCPU_RUNNABLE,
     VCPU_HALTED,      /* HLT: till an interrupt is pending */
     VCPU_WAIT_MEMORY, /* its fault found no free frame */
+    VCPU_WAIT_IO,     /* for a page on its way from swap */
 };
 
 /* What others ask of a vCPU, carried out by the CPU that runs it before its next entry. Bits are set atomically. */

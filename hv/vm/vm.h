@@ -10,6 +10,7 @@
 #include "mem/p2m.h"
 #include "mem/sample.h"
 #include "mem/share.h"
+#include "mem/swap.h"
 #include "tithe/abi.h"
 #include "vm/guest_cpuid.h"
 #include "vm/vcpu.h"
@@ -32,6 +33,10 @@ struct vm {
     uint64_t max_pages, min_pages, shares, target_pages;
     uint64_t cpu_shares; /* against other VMs on the CPUs, all vCPUs together */
     bool held;
+    /* What plans want of host swap (vm/paging.h); boot CPU. */
+    uint64_t swap_out_wanted, prefetch_wanted; /* pages */
+    uint64_t swap_looked, prefetch_looked;     /* entries looked at since one was found */
+    enum swap_pick swap_pick;
     uint64_t overhead_pages;
     uint64_t created_ns;
     uint64_t guest_events_ns; /* event_of_guest: till then its events have been had */
@@ -72,6 +77,8 @@ static inline struct vm *vm_of_p2m(struct p2m *p2m)
 /* Checks everything, makes the VM, loads it and, unless paused, starts it. 0 or a TITHE_E number with
  * `reason` (TITHE_REASON_MAX bytes) in words; then nothing is left behind. config->id is set. */
 int vm_create(struct tithe_create *config, char *reason);
+/* Sets aside what swap must hold for these bounds. False: it is not to be had, and `reason` says so. Boot CPU. */
+MUST_CHECK bool vm_reserve_swap(struct vm *vm, uint64_t min_pages, uint64_t max_pages, char *reason);
 /* Ends it if it runs, and forgets it. */
 void vm_destroy(struct vm *vm);
 
@@ -81,6 +88,22 @@ void vm_destroy(struct vm *vm);
  * (nothing is guaranteed of the rest) or no frame is free. */
 MUST_CHECK bool vm_read(struct vm *vm, gpa_t gpa, void *out, size_t bytes);
 MUST_CHECK bool vm_write(struct vm *vm, gpa_t gpa, const void *in, size_t bytes);
+/* Touches the pages of this range. False: one of them is not to be had just now; what is no RAM is passed over. */
+MUST_CHECK bool vm_touch(struct vm *vm, gpa_t gpa, size_t bytes);
+/* Till vm_unsteady nothing of the VM's memory goes to swap: who has found a page there will find it again. Returns what
+ * vcpu_wait takes as `seen`. */
+static inline uint64_t vm_steady(struct vm *vm)
+{
+    __atomic_fetch_add(&vm->p2m.swap.steady, 1, __ATOMIC_SEQ_CST);
+    return swap_completions();
+}
+static inline void vm_unsteady(struct vm *vm)
+{
+    __atomic_fetch_sub(&vm->p2m.swap.steady, 1, __ATOMIC_SEQ_CST);
+}
+/* Whether all of this is RAM: then a failure of the above was for want of a frame, or the page is on its way from swap, and
+ * will be over. */
+MUST_CHECK bool vm_is_ram(struct vm *vm, gpa_t gpa, size_t bytes);
 
 /* ---- life: boot CPU, between turns; no vCPU of the VM is switched in on it ---- */
 
@@ -121,7 +144,7 @@ void vcpu_init(struct vcpu *v);
 void vcpu_sipi(struct vcpu *v, uint8_t vector);
 /* Fires v->timer: its LAPIC's. */
 void vcpu_on_timer(struct timer *timer, uint64_t now_ns);
-/* Frames for guests are free: one that waits for them goes on. Device lock not held. */
+/* Frames for guests are free, or pages came from swap: one that waits for them goes on. Device lock not held. */
 void vcpu_memory_came(struct vcpu *v);
 
 /* By the CPU that runs it, device lock not held: before an entry when v->irq_check or v->requests say so. v->timer follows the
@@ -129,7 +152,13 @@ void vcpu_memory_came(struct vcpu *v);
 void vcpu_prepare(struct vcpu *v);
 /* HLT: sleeps, unless there is something to wake it already. */
 void vcpu_halt(struct vcpu *v);
-/* Its fault found no frame. */
-void vcpu_wait_memory(struct vcpu *v);
+/* What it needs of its VM's memory is not to be had just now: it does the same again later. `seen`: swap_completions before it
+ * was tried. */
+void vcpu_wait(struct vcpu *v, enum vcpu_state state, uint64_t seen);
+/* The same for who does not know which of the two it was; either ends both. */
+static inline void vcpu_wait_page(struct vcpu *v, uint64_t seen)
+{
+    vcpu_wait(v, v->vm->p2m.swap.reading != 0 ? VCPU_WAIT_IO : VCPU_WAIT_MEMORY, seen);
+}
 
 #endif

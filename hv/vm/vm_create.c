@@ -116,6 +116,23 @@ static int admission_check(const struct tithe_create *c, char *reason)
     return 0;
 }
 
+/* What it has above its min must fit in swap, where there is one: so it can always be brought down to its min. */
+bool vm_reserve_swap(struct vm *vm, uint64_t min_pages, uint64_t max_pages, char *reason)
+{
+    struct swap_counts c;
+    swap_counts(&c);
+    if (c.slots == 0 || swap_reserve(&vm->p2m, max_pages - min_pages)) {
+        return true;
+    }
+    const uint64_t others = c.reserved + c.bad - vm->p2m.swap.reserved;
+    fmt_string(reason, TITHE_REASON_MAX,
+               "max less min is %llu pages, and swap has %llu not reserved: raise min, lower max or give the "
+               "machine more swap",
+               (unsigned long long)(max_pages - min_pages),
+               (unsigned long long)(c.slots > others ? c.slots - others : 0));
+    return false;
+}
+
 static uint64_t pages_of(size_t bytes)
 {
     return (bytes + PAGE_BYTES - 1) / PAGE_BYTES;
@@ -287,6 +304,10 @@ int vm_create(struct tithe_create *config, char *reason)
     if (vm == NULL) {
         fmt_string(reason, TITHE_REASON_MAX,
                    "no memory free for the VM's tables just now: destroy a VM or lower targets");
+        return TITHE_ENOMEM;
+    }
+    if (!vm_reserve_swap(vm, config->min_pages, config->max_pages, reason)) {
+        vm_undo(vm);
         return TITHE_ENOMEM;
     }
     for (uint32_t i = 0; i < config->vcpus; i++) {

@@ -117,7 +117,7 @@ void vm_stop(struct vm *vm, enum tithe_stop why, uint64_t exit_code)
     static const char *const reasons[] = {
         [TITHE_STOP_POWEROFF] = "powered off", [TITHE_STOP_EXIT] = "exited",
         [TITHE_STOP_CRASH] = "crashed",        [TITHE_STOP_DESTROY] = "destroyed",
-        [TITHE_STOP_NO_MEMORY] = "no memory",
+        [TITHE_STOP_NO_MEMORY] = "no memory",  [TITHE_STOP_SWAP] = "lost a page in swap",
     };
     if (vm->state == TITHE_VM_STOPPED) {
         return;
@@ -150,6 +150,7 @@ static void reboot(struct vm *vm, bool start)
     char reason[TITHE_REASON_MAX] = "";
     work_cancel(vm);
     p2m_reset(&vm->p2m);
+    vm->swap_out_wanted = vm->prefetch_wanted = 0;
     platform_reset(&vm->platform, time_now_ns());
     vm->balloon_driver = false;
     if (vm_load(vm, reason) != 0) {

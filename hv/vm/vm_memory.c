@@ -26,6 +26,33 @@ bool vm_read(struct vm *vm, gpa_t gpa, void *out, size_t bytes)
     return true;
 }
 
+bool vm_touch(struct vm *vm, gpa_t gpa, size_t bytes)
+{
+    while (bytes > 0) {
+        const size_t part = in_page(gpa, bytes);
+        const enum p2m_touch touch = p2m_touch(&vm->p2m, gpa >> PAGE_SHIFT, true);
+        if (touch == P2M_TOUCH_WAIT || touch == P2M_TOUCH_NO_MEMORY) {
+            return false;
+        }
+        gpa += part;
+        bytes -= part;
+    }
+    return true;
+}
+
+bool vm_is_ram(struct vm *vm, gpa_t gpa, size_t bytes)
+{
+    while (bytes > 0) {
+        const size_t part = in_page(gpa, bytes);
+        if (!p2m_is_ram(&vm->p2m, gpa >> PAGE_SHIFT)) {
+            return false;
+        }
+        gpa += part;
+        bytes -= part;
+    }
+    return true;
+}
+
 bool vm_write(struct vm *vm, gpa_t gpa, const void *in, size_t bytes)
 {
     const uint8_t *from = in;

@@ -9,14 +9,20 @@
 #include "vm/vm.h"
 #include "x86/time.h"
 
+static bool settle(struct vm *vm, bool done, gpa_t gpa, size_t bytes)
+{
+    vm->platform.mem_away |= !done && vm_is_ram(vm, gpa, bytes);
+    return done;
+}
+
 static bool mem_read(void *ctx, gpa_t gpa, void *out, size_t bytes)
 {
-    return vm_read(ctx, gpa, out, bytes);
+    return settle(ctx, vm_read(ctx, gpa, out, bytes), gpa, bytes);
 }
 
 static bool mem_write(void *ctx, gpa_t gpa, const void *in, size_t bytes)
 {
-    return vm_write(ctx, gpa, in, bytes);
+    return settle(ctx, vm_write(ctx, gpa, in, bytes), gpa, bytes);
 }
 
 static struct lapic *lapic_of(void *ctx, uint32_t index)

@@ -1,21 +1,23 @@
 # hv/mem, natively: unit tests, and a long random run against a reference model. Its misuse panics are tested, too.
 MEM_TEST_SRCS := $(wildcard hv/mem/*.c) tests/unit/host_env.c
+# What has no swap, has these instead of a disk.
+MEM_TEST_NO_SWAP := tests/unit/swap_stubs.c
 MEM_TEST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 MEM_TEST_CFLAGS := -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG $(MEM_TEST_SANITIZE)
 
 UNIT_TESTS += mem
 mem_SRCS := tests/unit/mem_main.c tests/unit/mem_tables.c tests/unit/mem_frame.c tests/unit/mem_pt.c tests/unit/mem_host_map.c \
-            tests/unit/mem_p2m.c tests/unit/mem_ledger.c tests/unit/mem_share.c $(MEM_TEST_SRCS)
+            tests/unit/mem_p2m.c tests/unit/mem_ledger.c tests/unit/mem_share.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_LIBS := -lcmocka $(MEM_TEST_SANITIZE)
 
 UNIT_TESTS += mem_property
-mem_property_SRCS := tests/unit/mem_property.c tests/unit/mem_model.c $(MEM_TEST_SRCS)
+mem_property_SRCS := tests/unit/mem_property.c tests/unit/mem_model.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_property_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_property_LIBS := $(MEM_TEST_SANITIZE)
 
 UNIT_TESTS += mem_sample
-mem_sample_SRCS := tests/unit/mem_sample.c $(MEM_TEST_SRCS)
+mem_sample_SRCS := tests/unit/mem_sample.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_sample_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_sample_LIBS := -lcmocka $(MEM_TEST_SANITIZE)
 
@@ -37,25 +39,31 @@ mem_tlb_model_SRCS := tests/unit/mem_tlb_model.c
 mem_tlb_model_LIBS :=
 
 UNIT_TESTS += mem_threads
-mem_threads_SRCS := tests/unit/mem_threads.c hv/x86/lock.c $(MEM_TEST_SRCS)
+mem_threads_SRCS := tests/unit/mem_threads.c hv/x86/lock.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_threads_CFLAGS := -Itests/unit/mem_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG -fsanitize=thread
 mem_threads_LIBS := -fsanitize=thread -pthread
 
 # Sharing, likewise; with guests that go on while it happens.
 UNIT_TESTS += mem_share_property
-mem_share_property_SRCS := tests/unit/mem_share_property.c $(MEM_TEST_SRCS)
+mem_share_property_SRCS := tests/unit/mem_share_property.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_share_property_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_share_property_LIBS := $(MEM_TEST_SANITIZE)
 
 # Whole pages are read while guests write to them: there, races are none.
 UNIT_TESTS += mem_share_threads
-mem_share_threads_SRCS := tests/unit/mem_share_threads.c hv/x86/lock.c $(MEM_TEST_SRCS)
+mem_share_threads_SRCS := tests/unit/mem_share_threads.c hv/x86/lock.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_share_threads_CFLAGS := -Itests/unit/mem_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG -fsanitize=thread
 mem_share_threads_LIBS := -fsanitize=thread -pthread
 $(BUILD)/tests/unit/mem_share_threads.d/hv/mem/page_hash.c.o: mem_share_threads_CFLAGS += -fno-sanitize=thread
 
 # The scanner's speed, and how much it finds: for tests/bench.
-$(BUILD)/tests/share_bench: tests/unit/share_bench.c tests/unit/host_env.c $(wildcard hv/mem/*.c) $(wildcard hv/mem/*.h)
+$(BUILD)/tests/share_bench: tests/unit/share_bench.c tests/unit/host_env.c $(MEM_TEST_NO_SWAP) $(wildcard hv/mem/*.c) $(wildcard hv/mem/*.h)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -Ihv -Ihv/include -Itests/unit -o $@ $(filter %.c,$^)
+
+# Host swap: guests, a disk of memory that fails and lies, and a reference.
+UNIT_TESTS += swap_property
+swap_property_SRCS := tests/unit/swap_property.c $(MEM_TEST_SRCS)
+swap_property_CFLAGS := $(MEM_TEST_CFLAGS)
+swap_property_LIBS := $(MEM_TEST_SANITIZE)

@@ -4,7 +4,7 @@ VM_TEST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 UNIT_TESTS += vm
 vm_SRCS := tests/unit/vm_main.c tests/unit/vm_calls.c tests/unit/vm_mgmt.c tests/unit/vm_life.c \
-           tests/unit/host_env.c tests/unit/vm_cpus.c $(wildcard hv/mem/*.c) \
+           tests/unit/host_env.c tests/unit/swap_stubs.c tests/unit/vm_cpus.c $(wildcard hv/mem/*.c) \
            hv/x86/user_space.c hv/steward/core/linux_calls.c hv/steward/core/policy_store.c \
            $(addprefix hv/vm/,sched.c timer.c mgmt.c image.c upload.c vm_life.c vcpu.c vm_table.c work.c) hv/lib/cpio.c
 vm_CFLAGS := -Itests/unit/vm_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG $(VM_TEST_SANITIZE)

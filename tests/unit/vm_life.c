@@ -389,7 +389,7 @@ static void memory_wakes_only_who_waits_for_it(void **state)
 {
     (void)state;
     start(VCPU_RUNNABLE);
-    vcpu_wait_memory(&vcpu);
+    vcpu_wait(&vcpu, VCPU_WAIT_MEMORY, swap_completions());
     assert_false(vm_set_empty(&vms_without_memory));
     under_lock(vcpu_kick, &vcpu);
     assert_int_equal(vcpu.state, VCPU_WAIT_MEMORY);

@@ -115,6 +115,7 @@ enum tithe_stop {
     TITHE_STOP_CRASH = 3, /* triple fault or an act the core would not emulate */
     TITHE_STOP_DESTROY = 4,
     TITHE_STOP_NO_MEMORY = 5,
+    TITHE_STOP_SWAP = 6, /* a page that it needs cannot be read from swap, or is not what was written */
 };
 
 /* virtio 1.2 5.5.6.3 memory statistics, converted to pages where they are sizes.
@@ -136,6 +137,7 @@ enum tithe_vcpu_state {
     TITHE_VCPU_RUNNABLE = 1,
     TITHE_VCPU_HALTED = 2,
     TITHE_VCPU_WAIT_MEMORY = 3,
+    TITHE_VCPU_WAIT_IO = 4, /* for a page on its way from swap */
 };
 
 struct tithe_vcpu_snapshot {
@@ -205,8 +207,14 @@ struct tithe_vm_snapshot {
     uint64_t exit_code;   /* of TITHE_STOP_EXIT */
     uint64_t reboots;
     uint64_t vcpus;
-    uint64_t console_offset; /* bytes the guest has written to its console so far */
-    uint64_t cpu_shares;     /* weight against other VMs on the CPUs, all vCPUs together */
+    uint64_t console_offset;      /* bytes the guest has written to its console so far */
+    uint64_t swapped_pages;       /* map entries in the state "swapped" */
+    uint64_t swap_reserved_pages; /* it can have no more of them */
+    uint64_t swapped_out;         /* pages written since creation, ever growing; as the next */
+    uint64_t swapped_in;
+    uint64_t swap_out_wanted; /* pages that are still to go, or come, as the last plan wants */
+    uint64_t prefetch_wanted;
+    uint64_t cpu_shares; /* weight against other VMs on the CPUs, all vCPUs together */
     struct tithe_sample sample;
     struct tithe_vcpu_snapshot vcpu[TITHE_VCPUS_MAX]; /* `vcpus` of them */
     struct tithe_guest_stats guest;
@@ -222,15 +230,19 @@ struct tithe_snapshot {
     uint64_t tsc_hz;
     uint64_t total_pages; /* RAM the core manages */
     uint64_t free_pages;
-    uint64_t reserve_pages;  /* below this the core acts by itself */
-    uint64_t core_pages;     /* core, frame table, steward, images, uploads */
-    uint64_t overhead_pages; /* sum over VMs */
-    uint64_t guest_pages;    /* sum of consumed_pages */
-    uint64_t shared_frames;  /* frames that more than one page may be in */
-    uint64_t shared_entries; /* pages that are in them: the difference is saved */
-    uint64_t zero_entries;   /* of these, pages of zeros */
-    uint64_t event_seq;      /* sequence number the next event will have */
-    uint64_t log_offset;     /* bytes logged so far */
+    uint64_t reserve_pages; /* below this the core acts by itself */
+    uint64_t swap_pages;    /* slots of a page on the swap partition; 0: there is none */
+    uint64_t swap_free_pages;
+    uint64_t swap_reserved_pages; /* sum over VMs */
+    uint64_t swap_errors;         /* requests that failed, and pages that were not what was written */
+    uint64_t core_pages;          /* core, frame table, steward, images, uploads */
+    uint64_t overhead_pages;      /* sum over VMs */
+    uint64_t guest_pages;         /* sum of consumed_pages */
+    uint64_t shared_frames;       /* frames that more than one page may be in */
+    uint64_t shared_entries;      /* pages that are in them: the difference is saved */
+    uint64_t zero_entries;        /* of these, pages of zeros */
+    uint64_t event_seq;           /* sequence number the next event will have */
+    uint64_t log_offset;          /* bytes logged so far */
     uint64_t cpus;
     uint64_t idle_ns; /* summed over CPUs */
     uint64_t steward_restarts;
@@ -261,6 +273,8 @@ enum tithe_verb {
     /* At once. pages: 0. how: the group that the VM shares with from now on, 1 .. TITHE_SHARE_GROUPS_MAX; 0, where it begins: with itself
      * alone. */
     TITHE_VERB_SHARE_GROUP = 5,
+    TITHE_VERB_SWAP_OUT = 6, /* so many pages go to swap; how: enum tithe_pick */
+    TITHE_VERB_PREFETCH = 7, /* so many swapped pages come back */
 };
 
 enum tithe_scan_order {
@@ -273,6 +287,11 @@ enum tithe_scan_order {
 
 #define TITHE_SAMPLE_MAX       1024u
 #define TITHE_SHARE_GROUPS_MAX 127u
+
+enum tithe_pick {
+    TITHE_PICK_RANDOM = 0,
+    TITHE_PICK_COLD = 1, /* a clock hand, by accessed bits */
+};
 
 /* BALLOON takes effect at once. What the other verbs ask for is done soon, in the background; asking again replaces what has not
  * been done yet, and a reboot or the end of the VM ends it. */
@@ -295,6 +314,7 @@ enum tithe_refusal {
     TITHE_TOO_LONG = 7,    /* more than TITHE_PLAN_MAX actions */
     TITHE_TOO_MANY = 8,    /* pages of one action of this verb */
     TITHE_NO_SUCH_WAY = 9, /* `how` is none of the verb's */
+    TITHE_NO_SWAP = 10,    /* there is no swap partition */
 };
 
 struct tithe_plan_result {
@@ -391,6 +411,8 @@ enum tithe_event_kind {
     TITHE_EVENT_BALLOON_UP,     /* a guest's balloon driver is up */
     TITHE_EVENT_VM_MEMORY_WAIT, /* a vCPU waits for a free frame */
     TITHE_EVENT_VM_POPULATED, /* value: pages that a plan's `populate` gave; value2: pages it could not give */
+    TITHE_EVENT_SWAP_LOST, /* a page cannot be had back from swap: its VM is stopped; value: gfn; text: why */
+    TITHE_EVENT_SWAP_WRITE, /* pages could not be written, and stay where they are; text: why */
 };
 
 struct tithe_event {
@@ -409,7 +431,8 @@ struct tithe_ledger {
     uint64_t core_pages;
     uint64_t table_pages;
     uint64_t guest_pages;
-    uint64_t ballooned_entries;   /* map entries, all VMs */
+    uint64_t ballooned_entries; /* map entries, all VMs */
+    uint64_t swapped_entries;
     uint64_t differences;         /* 0: everything agrees */
     char first[TITHE_REASON_MAX]; /* the first difference in words */
 };

@@ -53,6 +53,8 @@ static const struct verb {
     {"populate", TITHE_VERB_POPULATE, "pages", NULL, NULL},
     {"scan", TITHE_VERB_SCAN, "pages", "order", scan_orders},
     {"share-group", TITHE_VERB_SHARE_GROUP, NULL, "group", NULL}, /* `how` is a number */
+    {"swap_out", TITHE_VERB_SWAP_OUT, "pages", "pick", (const char *const[]){"random", "cold", NULL}},
+    {"prefetch", TITHE_VERB_PREFETCH, "pages", NULL, NULL},
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 

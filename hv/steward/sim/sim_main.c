@@ -130,6 +130,7 @@ static void start_machine(struct sim *sim)
     s->tsc_hz = 1000000000;
     s->total_pages = sim->options.pages;
     s->reserve_pages = s->total_pages / 100;
+    s->swap_pages = 4 * s->total_pages;
     s->core_pages = s->total_pages / 64;
     sim_account(sim);
     s->cpus = sim->options.cpus;

@@ -28,10 +28,13 @@ uint32_t sim_find(const struct sim *sim, uint32_t id)
 void sim_account(struct sim *sim)
 {
     struct tithe_snapshot *s = &sim->snap;
-    s->guest_pages = s->overhead_pages = 0;
+    s->guest_pages = s->overhead_pages = s->swap_reserved_pages = 0;
+    s->swap_free_pages = s->swap_pages;
     for (uint32_t i = 0; i < s->vm_count; i++) {
         s->guest_pages += s->vm[i].consumed_pages;
         s->overhead_pages += s->vm[i].overhead_pages;
+        s->swap_reserved_pages += s->vm[i].swap_reserved_pages;
+        s->swap_free_pages -= s->vm[i].swapped_pages;
     }
     s->free_pages = s->total_pages - s->core_pages - s->overhead_pages - s->guest_pages;
 }
@@ -41,6 +44,38 @@ void sim_retarget(struct sim *sim, uint32_t index, uint64_t target_pages)
     struct tithe_vm_snapshot *vm = &sim->snap.vm[index];
     vm->target_pages = target_pages;
     vm->balloon_target_pages = vm->size_pages - target_pages;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What may be taken above the reserve. */
+static uint64_t spare_pages(const struct sim *sim)
+{
+    const struct tithe_snapshot *s = &sim->snap;
+    return s->free_pages > s->reserve_pages ? s->free_pages - s->reserve_pages : 0;
+}
+
+/* Its disk takes no time. */
+static void swap(struct sim *sim, uint32_t index, bool out, uint64_t pages)
+{
+    struct tithe_vm_snapshot *vm = &sim->snap.vm[index];
+    if (out) {
+        const uint64_t slots =
+            vm->swap_reserved_pages > vm->swapped_pages ? vm->swap_reserved_pages - vm->swapped_pages : 0;
+        pages = least(pages, least(slots, vm->consumed_pages));
+        vm->swapped_pages += pages;
+        vm->swapped_out += pages;
+        vm->consumed_pages -= pages;
+    } else {
+        pages = least(pages, least(vm->swapped_pages, spare_pages(sim)));
+        vm->swapped_pages -= pages;
+        vm->swapped_in += pages;
+        vm->consumed_pages += pages;
+    }
+    sim_account(sim);
 }
 
 /* ---- Guests ------------------------------------------------------------- */
@@ -123,6 +158,8 @@ void sim_do(struct sim *sim, const struct tithe_action *a)
     case TITHE_VERB_SCAN: scan(sim, i, a->pages); break;
     case TITHE_VERB_SHARE_GROUP: sim->snap.vm[i].share_group = a->how; break;
     case TITHE_VERB_POPULATE: populate(sim, i, a->pages); break;
+    case TITHE_VERB_SWAP_OUT:
+    case TITHE_VERB_PREFETCH: swap(sim, i, a->verb == TITHE_VERB_SWAP_OUT, a->pages); break;
     default: break;
     }
 }
@@ -156,12 +193,13 @@ static void live(struct sim *sim, uint32_t i, double seconds)
     vm->balloon_actual_pages = vm->ballooned_pages = (uint64_t)balloon;
     uint64_t room = vm->size_pages - vm->ballooned_pages;
     uint64_t want = g->demand_pages < (double)room ? (uint64_t)g->demand_pages : room;
-    uint64_t spare =
-        sim->snap.free_pages > sim->snap.reserve_pages ? sim->snap.free_pages - sim->snap.reserve_pages : 0;
-    if (want > vm->consumed_pages) { /* first touches */
-        uint64_t more = want - vm->consumed_pages < spare ? want - vm->consumed_pages : spare;
+    if (want > vm->consumed_pages) { /* first touches, or pages that were swapped out */
+        uint64_t more = least(want - vm->consumed_pages, spare_pages(sim)),
+                 back = least(more, vm->swapped_pages);
         vm->consumed_pages += more;
-        vm->first_touches += more;
+        vm->swapped_pages -= back;
+        vm->swapped_in += back;
+        vm->first_touches += more - back;
     }
     if (vm->consumed_pages > room) vm->consumed_pages = room;
     vm->exits += 1000;
@@ -269,6 +307,10 @@ static int64_t check_create(struct sim *sim, struct tithe_mgmt *m)
                 (unsigned long long)(s->total_pages - s->core_pages - s->reserve_pages));
         return -TITHE_ENOMEM;
     }
+    if (c->max_pages - c->min_pages > s->swap_pages - s->swap_reserved_pages) {
+        sim_why(m, "max less min does not fit in swap; raise min or lower max");
+        return -TITHE_ENOMEM;
+    }
     if (s->vm_count == TITHE_VMS_MAX) {
         sim_why(m, "there are %u VMs, as many as there may be", TITHE_VMS_MAX);
         return -TITHE_ENOSPC;
@@ -292,6 +334,7 @@ static int64_t create(struct sim *sim, struct tithe_mgmt *m)
     vm->size_pages = c->size_pages;
     vm->max_pages = c->max_pages;
     vm->min_pages = c->min_pages;
+    vm->swap_reserved_pages = c->max_pages - c->min_pages;
     vm->shares = c->shares;
     vm->cpu_shares = c->cpu_shares != 0 ? c->cpu_shares : CPU_SHARES;
     vm->overhead_pages = c->size_pages / 512 + 64;
@@ -365,6 +408,8 @@ static int64_t set_bound(struct sim *sim, struct tithe_mgmt *m, uint32_t i)
                       : m->op == TITHE_OP_SET_CPU_SHARES ? &vm->cpu_shares
                                                          : &vm->shares;
     *field = value;
+    vm->swap_reserved_pages = vm->max_pages - vm->min_pages;
+    sim_account(sim);
     if (vm->target_pages > vm->max_pages) sim_retarget(sim, i, vm->max_pages);
     if (vm->target_pages < vm->min_pages) sim_retarget(sim, i, vm->min_pages);
     return 0;

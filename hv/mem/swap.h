@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Host swap: pages of guests on a partition of a disk. A swapped page's entry in its map names a slot of the partition; what
+ * is in the slot, and whose it is, is said by a table in memory, never by the disk. With each page its hash is kept, so that
+ * a disk that lost a write, or returns what it should not, is found out before a guest sees it.
+ *
+ * I/O goes through buffers that devices can reach. The page's own frame stays its own till all is well: a write that fails, or
+ * that the guest does not wait for, simply gives it back, and no device ever writes to a guest's frame.
+ *
+ * Who wants pages out, which and how many is policy; only the reserve rule (vm/paging.c) is not.
+ */
+#ifndef TITHE_MEM_SWAP_H
+#define TITHE_MEM_SWAP_H
+
+#include "mem/p2m.h"
+
+struct flush_batch;
+
+#define SWAP_CLUSTER 16u /* pages in one request */
+
+/* ---- boot CPU, no lock held ---- */
+
+/* Takes `slots` pages of the disk from `first_sector` on; as many of them as are worth their 16 bytes in memory. False: no
+ * memory for that; there is no swap then. */
+MUST_CHECK bool swap_init(uint32_t disk, uint64_t first_sector, uint64_t slots);
+/* Finishes what the disk refused. Called from the loop. */
+void swap_poll(void);
+
+/* Slots set aside for a VM instead of those it had: no more of its pages go out. False: there are not so many (nothing has
+ * changed). 0 slots can always be had. */
+MUST_CHECK bool swap_reserve(struct p2m *p2m, uint64_t slots);
+/* The map's memory is gone: nothing under way finds it any more. */
+void swap_forget(struct p2m *p2m);
+
+enum swap_pick {
+    SWAP_RANDOM = 0,
+    SWAP_COLD, /* a clock hand that takes pages whose accessed bit is clear, and clears the others' */
+    SWAP_PICKS
+};
+/* Begins to write up to `pages` pages, one cluster at most. Shared pages stay. Returns how many; 0 when nothing could be begun
+ * just now, or no page was found among those looked at (at most SWAP_LOOKS): *looked says how many those were. */
+#define SWAP_LOOKS 1024u
+uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t *looked);
+/* Begins to read up to `pages` pages, neighbours on the disk, from the map's cursor on. Returns as swap_out does. */
+uint32_t swap_prefetch(struct p2m *p2m, uint32_t pages, uint32_t *looked);
+/* Requests to write that are under way. */
+uint32_t swap_writes(void);
+
+/* ---- for the map, its lock held ---- */
+
+/* The page, whose entry says SWAPPED, is wanted. OK: it is present, in *mfn. WAIT: it will be; or there was nothing free to
+ * read it with: try again after the next completion. */
+enum p2m_touch swap_touch(struct p2m *p2m, gfn_t gfn, uint64_t *entry, mfn_t *mfn);
+/* The entry `old` has been replaced: its slot, and a frame it may hold, go. p2m_parked follows. */
+void swap_drop(struct p2m *p2m, uint64_t old, struct flush_batch *batch);
+
+/* ---- any CPU ---- */
+
+/* Grows with every request that ends, before anybody is woken. */
+uint64_t swap_completions(void);
+
+struct swap_counts {
+    uint64_t slots; /* 0: there is no swap */
+    uint64_t free;
+    uint64_t reserved; /* by all VMs */
+    uint64_t bad;      /* a write failed there: not used again */
+    uint64_t errors;   /* requests that failed */
+    uint64_t corrupt;  /* pages that were read and were not what was written */
+};
+void swap_counts(struct swap_counts *out);
+uint64_t swap_contended(void);
+
+/* ---- for the ledger, the world stopped ---- */
+
+/* Marks the slot that an entry of the map names. The frame it holds, MFN_NONE without one; or words of what is wrong in *why. */
+mfn_t swap_mark(const struct p2m *p2m, gfn_t gfn, uint64_t entry, const char **why);
+/* After all maps: the first thing wrong, NULL for nothing; *slot is where. Forgets the marks. */
+const char *swap_check(uint64_t *slot);
+
+/* ---- provided by vm/ (vm/paging.c); called with no lock held but swap_wanted, which may come with any ---- */
+
+/* Boot CPU: requests of this VM ended, or, `all`, others may go on who found no request free. */
+void swap_came(uint16_t owner, bool all);
+/* Boot CPU: a page that the guest needs cannot be had back. */
+void swap_lost(uint16_t owner, gfn_t gfn, const char *why);
+/* Boot CPU: pages could not be written; they are where they were. */
+void swap_write_failed(const char *why);
+/* The boot CPU is to call swap_poll soon. */
+void swap_wanted(void);
+
+#endif

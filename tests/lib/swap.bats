@@ -1,0 +1,114 @@
+#!/usr/bin/env bats
+# Host swap, on one platform: guests that have more memory than the machine, and find all of it again.
+# tests/system/swap-PLATFORM.bats are links to this file.
+
+load ../lib/machine
+
+SWAP=0EB00D6F-6F6A-455F-A7C8-23FB488147A7
+
+setup_file() {
+    cd "$BATS_TEST_DIRNAME/../.." || exit
+    DISK=$BATS_FILE_TMPDIR/disk.img
+    head -c 200M /dev/zero >"$DISK"
+    printf 'label: gpt\nstart=2048, size=380000, type=%s\n' $SWAP | sfdisk -q "$DISK"
+    machine_start "$(basename "$BATS_TEST_FILENAME" .bats | sed 's/swap-//')" --memory 64M --cpus 2 --disk "$DISK"
+}
+
+teardown_file() {
+    machine_end
+}
+
+setup() {
+    cd "$BATS_TEST_DIRNAME/../.." || exit
+    assert_answers
+}
+
+@test "two guests outgrow the memory at the same moment: both have all of theirs, and end" {
+    local vm
+    for vm in a b; do
+        tithe create $vm --size 32M --min 8M --vcpus 2 --append poll=0s --mite 'touch:28M,verify,rewrite:random:0.1,verify'
+    done
+    vm_end a 300
+    vm_end b 300
+    assert_stopped a exit 0
+    assert_stopped b exit 0
+    run -0 tithe log
+    assert_output --partial 'reserve reached: pages of '
+    assert [ "$(vm_field a swapped_in)" -gt 0 ]
+    assert_equal "$(vm_field a swapped_pages)$(vm_field b swapped_pages)" 00
+    run -0 tithe ledger
+    assert_line "the ledger balances"
+    tithe destroy a
+    tithe destroy b
+}
+
+@test "a policy sends pages out, and has them back before the guest asks" {
+    local policy=$BATS_TEST_TMPDIR/verbs.lua
+    cat >"$policy" <<'END'
+local policy
+policy = {
+    name = "verbs", api = 1, params = { verb = "none", pick = "cold", pages = 2000 },
+    tick = function(host, vms, dt)
+        local plan = {}
+        for _, vm in ipairs(vms) do
+            local p = policy.params
+            if p.verb == "swap_out" then
+                plan[#plan + 1] = { verb = p.verb, vm = vm.id, pages = math.max(p.pages - vm.swapped_pages, 0), pick = p.pick }
+            elseif p.verb == "prefetch" then
+                plan[#plan + 1] = { verb = p.verb, vm = vm.id, pages = vm.swapped_pages }
+            end
+        end
+        return plan
+    end,
+}
+return policy
+END
+    tithe policy load "$policy"
+    tithe create cold --size 24M --min 4M --mite 'touch:16M,loop:forever:{idle:5ms},exit:0'
+    vm_says cold ready 60
+    eventually 60 eval '[ $(vm_field cold consumed_pages) -ge 4096 ]'
+    tithe policy set verb=swap_out
+    eventually 120 eval '[ $(vm_field cold swapped_pages) -ge 1900 ]'
+    run -0 tithe ledger
+    assert_line "the ledger balances"
+    tithe policy set verb=prefetch
+    eventually 120 eval '[ $(vm_field cold swapped_pages) -lt 100 ]'
+    run -0 tithe ledger
+    assert_line "the ledger balances"
+    tithe destroy cold
+}
+
+@test "a disk that returns something else than was written: the guest that needs it is stopped, and sees nothing of it" {
+    local witness='touch:2M,loop:forever:{verify,idle:20ms}'
+    tithe policy set verb=none
+    tithe create hurt --size 16M --min 2M --mite 'touch:12M,loop:forever:{verify,idle:5ms}'
+    vm_says hurt 'verify ok pages=3072' 60
+    tithe pause hurt
+    tithe policy set verb=swap_out
+    eventually 120 eval '[ $(vm_field hurt swapped_pages) -ge 1900 ] && [ $(vm_field hurt swap_out_wanted) = 0 ]'
+    tithe policy set verb=none
+    tithe create witness --size 8M --min 8M --mite "$witness"
+    tr '\0' 'x' </dev/zero | dd of="$BATS_FILE_TMPDIR/disk.img" bs=1M seek=1 count=180 conv=notrunc iflag=fullblock status=none
+    tithe unpause hurt
+    run vm_end hurt 120
+    refute_output --partial FAIL
+    assert_stopped hurt swap
+    run -0 tithe log
+    assert_output --regexp 'page lost in swap: hurt: gfn 0x[0-9a-f]+: it is not what was written'
+    run -0 tithe console witness --dump
+    refute_output --partial FAIL
+    assert_equal "$(vm_field witness state)" running
+    run -0 tithe ledger
+    assert_line "the ledger balances"
+    tithe destroy hurt
+    tithe destroy witness
+}
+
+@test "max less min must fit in swap" {
+    run -1 tithe create big --size 400M --min 1M --mite 'touch:1M'
+    assert_output --partial 'max less min is 102144 pages, and swap has'
+}
+
+@test "the machine ends well" {
+    assert_machine_ends_well
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Host swap against the plainest reference there is: one word for each page of each guest. A disk made of memory finishes requests
+ * in any order, fails, loses writes and tears them; guests come at any moment between two steps, also while a flush is under way.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drv/disk.h"
+#include "host_env.h"
+#include "mem/direct.h"
+#include "mem/flush.h"
+#include "mem/frame.h"
+#include "mem/ledger.h"
+#include "mem/swap.h"
+
+#define FRAMES  900u
+#define VMS     3u
+#define PAGES   400u
+#define SLOTS   640u
+#define FIRST   777u /* sector */
+#define PENDING 64u
+
+struct guest {
+    bool alive;
+    bool lost; /* told so by swap_lost */
+    struct p2m p2m;
+    uint64_t word[PAGES]; /* 0: never written, or given away */
+    bool ballooned[PAGES];
+};
+
+static struct guest guests[VMS];
+static uint8_t disk[SLOTS * PAGE_BYTES];
+static struct disk_request *pending[PENDING];
+static unsigned pending_count;
+static uint64_t seed, step, state;
+static bool may_fail, may_lie, quiet, poll_wanted, lost_allowed;
+static uint64_t outs, ins, waits, taken_back, stopped, write_failures;
+
+__attribute__((format(printf, 2, 3))) static void check(bool ok, const char *fmt, ...)
+{
+    va_list args;
+
+    if (ok) return;
+    printf("# seed %lu, step %lu: ", seed, step);
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    printf("\nnot ok - agrees with the reference\n");
+    exit(1);
+}
+
+static uint64_t below(uint64_t limit)
+{
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return (state * 0x2545f4914f6cdd1d >> 20) % limit;
+}
+
+/* ---- the disk ---- */
+
+const char *disk_status_text(enum disk_status status)
+{
+    return status == DISK_OK ? "ok" : "failed";
+}
+
+mfn_t disk_dma_limit(void)
+{
+    return FRAMES;
+}
+
+enum disk_status disk_submit(struct disk_request *r)
+{
+    if (may_fail && below(40) == 0) return DISK_NO_DISK + 2; /* beyond the end: any refusal */
+    check(pending_count < PENDING, "too many requests");
+    pending[pending_count++] = r;
+    r->status = DISK_PENDING;
+    return DISK_OK;
+}
+
+static void transfer(struct disk_request *r)
+{
+    uint64_t at = (r->sector - FIRST) * DISK_SECTOR_BYTES;
+    const bool torn = may_lie && r->op == DISK_WRITE && below(20) == 0;
+    const uint32_t whole = torn ? (uint32_t)below(r->segment_count) : r->segment_count;
+
+    for (uint32_t i = 0; i < r->segment_count; i++, at += PAGE_BYTES) {
+        uint8_t *page = mfn_to_virt(r->segments[i].mfn);
+        check(r->segments[i].bytes == PAGE_BYTES && at + PAGE_BYTES <= sizeof disk, "a segment of no page");
+        if (r->op == DISK_READ)
+            memcpy(page, disk + at, PAGE_BYTES);
+        else
+            memcpy(disk + at, page, i < whole ? PAGE_BYTES : i == whole ? below(8) * 512 : 0);
+    }
+}
+
+static void finish_one(void)
+{
+    if (!pending_count) return;
+    const unsigned i = (unsigned)below(pending_count);
+    struct disk_request *r = pending[i];
+    pending[i] = pending[--pending_count];
+    if (may_fail && below(12) == 0) {
+        r->status = DISK_FAILED;
+        if (below(2)) transfer(r); /* and yet some of it may be there */
+    } else {
+        transfer(r);
+        r->status = DISK_OK;
+    }
+    r->done(r);
+}
+
+/* ---- what vm/ provides ---- */
+
+void swap_came(uint16_t owner, bool all)
+{
+    (void)owner, (void)all;
+}
+
+void swap_lost(uint16_t owner, gfn_t gfn, const char *why)
+{
+    check(lost_allowed, "gfn 0x%lx of VM %u is lost: %s", gfn, owner, why);
+    guests[owner - 1].lost = true;
+}
+
+void swap_write_failed(const char *why)
+{
+    (void)why;
+    write_failures++;
+}
+
+void swap_wanted(void)
+{
+    poll_wanted = true;
+}
+
+/* ---- guests ---- */
+
+static void use(struct guest *g);
+
+/* What some CPU's TLB has of the guest whose pages go out: a page's place in memory, till the flush. */
+static struct {
+    mfn_t mfn;
+    gfn_t gfn;
+} stale = {.mfn = MFN_NONE};
+
+static void remember(struct guest *g)
+{
+    unsigned level;
+    stale.gfn = below(PAGES / 4);
+    const uint64_t entry = pt_load(pt_find(g->p2m.format, g->p2m.root, stale.gfn, &level));
+    stale.mfn = level == 1 && entry & g->p2m.format->write && pt_present(g->p2m.format, entry)
+                    ? pt_address(g->p2m.format, entry) >> PAGE_SHIFT
+                    : MFN_NONE;
+}
+
+static void flush(struct p2m *p2m)
+{
+    if (stale.mfn != MFN_NONE && !quiet) {
+        struct guest *g = CONTAINER_OF(p2m, struct guest, p2m);
+        g->word[stale.gfn] = below(1ull << 40);
+        ((uint64_t *)mfn_to_virt(stale.mfn))[stale.gfn % 512] = g->word[stale.gfn];
+    }
+    stale.mfn = MFN_NONE;
+    /* Another CPU goes on meanwhile. */
+    for (uint64_t n = quiet ? 0 : below(4); n; n--) use(CONTAINER_OF(p2m, struct guest, p2m));
+}
+
+static void create(struct guest *g)
+{
+    const struct p2m_range range = {.start = 0, .count = PAGES};
+
+    memset(g, 0, sizeof *g);
+    if (!p2m_create(&g->p2m, below(2) ? &pt_format_ept : &pt_format_npt, (uint16_t)(g - guests + 1), &range,
+                    1)) {
+        return;
+    }
+    g->p2m.flush = flush;
+    g->alive = true;
+    if (!swap_reserve(&g->p2m, 50 + below(PAGES - 50)))
+        check(swap_reserve(&g->p2m, 0), "nothing, and not to be had");
+}
+
+/* The guest writes or reads a word; the accessed bit is set as a CPU would. */
+static void use(struct guest *g)
+{
+    const gfn_t gfn = below(4) ? below(PAGES / 4) : below(PAGES);
+    const gpa_t gpa = (gfn << PAGE_SHIFT) + 8 * (gfn % 512);
+    const bool writes = below(2);
+    uint64_t word = writes ? below(1ull << 40) + 1 : 0;
+    const uint64_t held = g->p2m.swap.pages;
+
+    const enum p2m_touch got = writes ? p2m_write(&g->p2m, gpa, &word, 8) : p2m_read(&g->p2m, gpa, &word, 8);
+    check(got != P2M_TOUCH_HOLE, "gfn 0x%lx is a hole", gfn);
+    waits += got == P2M_TOUCH_WAIT;
+    if (got != P2M_TOUCH_OK) return;
+    taken_back += g->p2m.swap.pages != held;
+    if (writes)
+        g->word[gfn] = word;
+    else
+        check(word == g->word[gfn], "gfn 0x%lx: 0x%lx, not 0x%lx", gfn, word, g->word[gfn]);
+    if (g->ballooned[gfn] && !writes) check(word == 0, "gfn 0x%lx: ballooned, and not zero", gfn);
+    g->ballooned[gfn] = false;
+    unsigned level;
+    uint64_t *slot = pt_find(g->p2m.format, g->p2m.root, gfn, &level);
+    *slot |= g->p2m.format->accessed;
+}
+
+static void balloon(struct guest *g)
+{
+    FLUSH_BATCH(batch, &g->p2m);
+
+    const gfn_t from = below(PAGES - 8);
+    if (below(4) == 0) { /* or reports them free */
+        (void)p2m_discard(&g->p2m, from, 8, &batch);
+        for (gfn_t gfn = from; gfn < from + 8; gfn++) g->word[gfn] = 0;
+        flush_discharge(&batch);
+        return;
+    }
+    for (gfn_t gfn = from; gfn < from + 8; gfn++) {
+        (void)!p2m_balloon(&g->p2m, gfn, &batch);
+        g->word[gfn] = 0;
+        g->ballooned[gfn] = true;
+    }
+    flush_discharge(&batch);
+    for (gfn_t gfn = from; gfn < from + below(8); gfn++) g->ballooned[gfn] &= !p2m_unballoon(&g->p2m, gfn);
+}
+
+static void compare(void)
+{
+    struct p2m *maps[VMS];
+    struct tithe_ledger ledger;
+    size_t n = 0;
+
+    for (unsigned i = 0; i < VMS; i++) {
+        if (guests[i].alive) maps[n++] = &guests[i].p2m;
+    }
+    ledger_check(maps, n, &ledger);
+    check(ledger.differences == 0, "ledger: %s", ledger.first);
+}
+
+static void end(struct guest *g)
+{
+    quiet = true;
+    p2m_destroy(&g->p2m);
+    quiet = false;
+    memset(&g->p2m, 0xee, sizeof g->p2m); /* nobody may look there any more */
+    g->alive = false;
+}
+
+static void one_step(void)
+{
+    struct guest *g = &guests[below(VMS)];
+    uint32_t looked;
+
+    if (poll_wanted) {
+        poll_wanted = false;
+        swap_poll();
+    }
+    if (g->alive && g->lost) {
+        stopped++;
+        end(g);
+    }
+    if (!g->alive) create(g);
+    if (!g->alive) {
+        finish_one();
+        return;
+    }
+    stale.mfn = MFN_NONE;
+    switch (below(24)) {
+    case 0:
+        remember(g);
+        outs += swap_out(&g->p2m, 1 + (uint32_t)below(20), SWAP_RANDOM, &looked);
+        break;
+    case 1:
+        remember(g);
+        outs += swap_out(&g->p2m, 1 + (uint32_t)below(20), SWAP_COLD, &looked);
+        break;
+    case 2: ins += below(4) ? 0 : swap_prefetch(&g->p2m, 1 + (uint32_t)below(20), &looked); break;
+    case 3:
+        if (below(8) == 0) balloon(g);
+        break;
+    case 4:
+        if (below(400) == 0) {
+            quiet = true;
+            p2m_reset(&g->p2m);
+            quiet = false;
+            memset(g->word, 0, sizeof g->word);
+            memset(g->ballooned, 0, sizeof g->ballooned);
+        }
+        break;
+    case 5:
+        if (below(400) == 0) end(g);
+        break;
+    case 6:
+        if (below(100) == 0) (void)p2m_pop_all(&g->p2m);
+        break;
+    case 7:
+        if (below(200) == 0) compare();
+        break;
+    case 8:
+    case 9:
+    case 10: finish_one(); break;
+    default: use(g); break;
+    }
+}
+
+static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie)
+{
+    seed = the_seed;
+    state = seed * 2 + 1;
+    may_fail = fail;
+    may_lie = lie;
+    lost_allowed = fail || lie;
+    host_env_reset(FRAMES);
+    frames_init(mfn_to_virt(0), FRAMES);
+    const uint64_t table = (frames_bytes(FRAMES) + PAGE_BYTES - 1) / PAGE_BYTES;
+    frames_add(0, table, FRAME_CORE);
+    frames_add(table, FRAMES - table, FRAME_FREE);
+    frames_set_reserve(8);
+    check(swap_init(0, FIRST, SLOTS), "no swap");
+    for (step = 0; step < steps; step++) one_step();
+    while (pending_count || poll_wanted) {
+        poll_wanted = false;
+        swap_poll();
+        finish_one();
+    }
+    compare();
+    for (unsigned i = 0; i < VMS; i++) {
+        check(!guests[i].alive || !guests[i].p2m.swap.reading, "VM %u still reads", i);
+        if (guests[i].alive) end(&guests[i]);
+    }
+    compare();
+    struct swap_counts c;
+    swap_counts(&c);
+    check(c.free + c.bad == SLOTS && c.reserved == 0, "%lu free, %lu bad, %lu reserved", c.free, c.bad,
+          c.reserved);
+    check(lie || c.corrupt == 0, "%lu pages are not what was written", c.corrupt);
+}
+
+static void done(const char *what)
+{
+    static unsigned tests;
+
+    printf("# %lu out, %lu ahead, %lu waits, %lu taken back, %lu stopped, %lu writes failed\n", outs, ins,
+           waits, taken_back, stopped, write_failures);
+    printf("ok %u - %s\n", ++tests, what);
+    outs = ins = waits = taken_back = stopped = write_failures = 0;
+}
+
+int main(int argc, char **argv)
+{
+    const uint64_t steps = argc > 1 ? strtoull(argv[1], NULL, 10) : 300000;
+
+    printf("1..3\n");
+    run(1, steps, false, false);
+    check(outs && ins && waits && taken_back, "not everything was tried");
+    done("guests' data through a disk that works");
+    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, false);
+    check(stopped && write_failures, "no request failed");
+    done("... that fails and refuses");
+    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, true);
+    check(stopped, "no VM was stopped");
+    done("... that tears and loses writes");
+    host_env_end();
+    return 0;
+}

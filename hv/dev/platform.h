@@ -46,8 +46,7 @@ struct platform {
     const struct platform_ops *ops;
     void *ctx;
     struct lock lock; /* LOCK_DEVICES: held by whoever calls in */
-    bool
-        mem_away; /* set by mem_read and mem_write when they fail for what will be over: see virtio_mmio_away */
+    bool mem_away;    /* set by mem_read and mem_write when they fail for want of what will be there later */
     struct ioapic ioapic;
     struct pic pic;
     struct pit pit;

@@ -43,8 +43,8 @@ struct p2m_swap {
     uint64_t ins;            /* pages read */
     uint64_t reserved;       /* slots; boot CPU */
     gfn_t cursor, in_cursor; /* boot CPU */
-    uint32_t
-        steady; /* instructions being emulated: nothing goes out meanwhile, so that what was there stays there; atomic */
+    /* Instructions being emulated: nothing goes out meanwhile, so that what was there stays there; atomic. */
+    uint32_t steady;
 };
 
 /* Frames for pages before they are touched: mem/p2m_populate.c's. */

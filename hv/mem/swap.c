@@ -10,6 +10,7 @@
 #include "lib/string.h"
 #include "mem/frame.h"
 #include "mem/p2m_tables.h"
+#include "mem/page.h"
 
 #define PAGE_SECTORS (PAGE_BYTES / DISK_SECTOR_BYTES)
 
@@ -104,16 +105,10 @@ static void slot_release(uint32_t slot, bool bad)
     lock_release(&swap.lock);
 }
 
-/* Every word counts, and where the page belongs, so that one from elsewhere is not it. */
-static uint64_t page_hash(const void *page, gfn_t gfn, uint32_t slot)
+/* Of the page and where it belongs, so that one from elsewhere is not it. */
+static uint64_t hash_of(const void *page, gfn_t gfn, uint32_t slot)
 {
-    const uint64_t *words = page;
-    uint64_t hash = gfn << 28 ^ slot;
-
-    for (size_t i = 0; i < PAGE_BYTES / sizeof(*words); i++) {
-        hash = ((hash << 29 | hash >> 35) ^ words[i]) * 0x9e3779b97f4a7c15ull;
-    }
-    return hash;
+    return page_hash(page, gfn << 28 ^ slot);
 }
 
 /* ---- requests ---- */
@@ -326,7 +321,7 @@ static void fill_buffers(struct p2m *p2m, struct request *r)
         if (s->state != SLOT_OUT) continue;
         void *buffer = mfn_to_virt(r->segments[i].mfn);
         memcpy(buffer, mfn_to_virt(r->frame[i]), PAGE_BYTES);
-        s->hash = page_hash(buffer, s->gfn, r->slot[i]);
+        s->hash = hash_of(buffer, s->gfn, r->slot[i]);
     }
     lock_release(&p2m->lock);
 }
@@ -410,7 +405,7 @@ static const char *read_ended(struct p2m *p2m, struct slot *s, const void *buffe
                               mfn_t *parked)
 {
     p2m->swap.reading--;
-    if (!why && page_hash(buffer, s->gfn, number_of(s)) != s->hash) {
+    if (!why && hash_of(buffer, s->gfn, number_of(s)) != s->hash) {
         swap.corrupt++;
         why = "it is not what was written";
     }
@@ -543,7 +538,7 @@ bool swap_reserve(struct p2m *p2m, uint64_t slots)
 {
     const uint64_t others = swap.reserved - p2m->swap.reserved;
 
-    if (slots && slots > swap.count - swap.bad - others) return false;
+    if (slots && slots + others + swap.bad > swap.count) return false;
     swap.reserved = others + slots;
     p2m->swap.reserved = slots;
     return true;

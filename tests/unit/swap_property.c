@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Host swap against the plainest reference there is: one word for each page of each guest. A disk made of memory finishes requests
- * in any order, fails, loses writes and tears them; guests come at any moment between two steps, also while a flush is under way.
+ * Host swap, with sharing beside it, against the plainest reference there is: one word for each page of each guest. A disk made of
+ * memory finishes requests in any order, fails, loses writes and tears them; guests come at any moment between two steps, also while
+ * a flush is under way.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "mem/flush.h"
 #include "mem/frame.h"
 #include "mem/ledger.h"
+#include "mem/share.h"
 #include "mem/swap.h"
 
 #define FRAMES  900u
@@ -29,6 +31,7 @@ struct guest {
     struct p2m p2m;
     uint64_t word[PAGES]; /* 0: never written, or given away */
     bool ballooned[PAGES];
+    struct share_scan scan;
 };
 
 static struct guest guests[VMS];
@@ -37,7 +40,7 @@ static struct disk_request *pending[PENDING];
 static unsigned pending_count;
 static uint64_t seed, step, state;
 static bool may_fail, may_lie, quiet, poll_wanted, lost_allowed;
-static uint64_t outs, ins, waits, taken_back, stopped, write_failures;
+static uint64_t outs, ins, waits, taken_back, stopped, write_failures, shared;
 
 __attribute__((format(printf, 2, 3))) static void check(bool ok, const char *fmt, ...)
 {
@@ -147,6 +150,17 @@ static struct {
     gfn_t gfn;
 } stale = {.mfn = MFN_NONE};
 
+/* Where in a page its word is; few places and values, so that pages are equal. */
+static uint64_t place_of(gfn_t gfn)
+{
+    return gfn % 2;
+}
+
+static uint64_t some_word(void)
+{
+    return below(3) ? below(3) : below(1ull << 40);
+}
+
 static void remember(struct guest *g)
 {
     unsigned level;
@@ -161,12 +175,15 @@ static void flush(struct p2m *p2m)
 {
     if (stale.mfn != MFN_NONE && !quiet) {
         struct guest *g = CONTAINER_OF(p2m, struct guest, p2m);
-        g->word[stale.gfn] = below(1ull << 40);
-        ((uint64_t *)mfn_to_virt(stale.mfn))[stale.gfn % 512] = g->word[stale.gfn];
+        g->word[stale.gfn] = some_word();
+        ((uint64_t *)mfn_to_virt(stale.mfn))[place_of(stale.gfn)] = g->word[stale.gfn];
     }
     stale.mfn = MFN_NONE;
+    if (quiet) return;
     /* Another CPU goes on meanwhile. */
-    for (uint64_t n = quiet ? 0 : below(4); n; n--) use(CONTAINER_OF(p2m, struct guest, p2m));
+    quiet = true;
+    for (uint64_t n = below(4); n; n--) use(CONTAINER_OF(p2m, struct guest, p2m));
+    quiet = false;
 }
 
 static void create(struct guest *g)
@@ -180,6 +197,7 @@ static void create(struct guest *g)
     }
     g->p2m.flush = flush;
     g->alive = true;
+    share_set_group(&g->p2m, 1);
     if (!swap_reserve(&g->p2m, 50 + below(PAGES - 50)))
         check(swap_reserve(&g->p2m, 0), "nothing, and not to be had");
 }
@@ -188,9 +206,9 @@ static void create(struct guest *g)
 static void use(struct guest *g)
 {
     const gfn_t gfn = below(4) ? below(PAGES / 4) : below(PAGES);
-    const gpa_t gpa = (gfn << PAGE_SHIFT) + 8 * (gfn % 512);
+    const gpa_t gpa = (gfn << PAGE_SHIFT) + 8 * place_of(gfn);
     const bool writes = below(2);
-    uint64_t word = writes ? below(1ull << 40) + 1 : 0;
+    uint64_t word = writes ? some_word() : 0;
     const uint64_t held = g->p2m.swap.pages;
 
     const enum p2m_touch got = writes ? p2m_write(&g->p2m, gpa, &word, 8) : p2m_read(&g->p2m, gpa, &word, 8);
@@ -244,6 +262,7 @@ static void compare(void)
 
 static void end(struct guest *g)
 {
+    shared += g->p2m.sharing.hits + g->p2m.sharing.hint_hits;
     quiet = true;
     p2m_destroy(&g->p2m);
     quiet = false;
@@ -301,9 +320,10 @@ static void one_step(void)
     case 7:
         if (below(200) == 0) compare();
         break;
-    case 8:
+    case 8: share_scan(&g->p2m, &g->scan, SHARE_SCAN_MAX); break;
     case 9:
-    case 10: finish_one(); break;
+    case 10:
+    case 11: finish_one(); break;
     default: use(g); break;
     }
 }
@@ -345,10 +365,10 @@ static void done(const char *what)
 {
     static unsigned tests;
 
-    printf("# %lu out, %lu ahead, %lu waits, %lu taken back, %lu stopped, %lu writes failed\n", outs, ins,
-           waits, taken_back, stopped, write_failures);
+    printf("# %lu out, %lu ahead, %lu waits, %lu taken back, %lu stopped, %lu writes failed, %lu shared\n",
+           outs, ins, waits, taken_back, stopped, write_failures, shared);
     printf("ok %u - %s\n", ++tests, what);
-    outs = ins = waits = taken_back = stopped = write_failures = 0;
+    outs = ins = waits = taken_back = stopped = write_failures = shared = 0;
 }
 
 int main(int argc, char **argv)
@@ -357,7 +377,7 @@ int main(int argc, char **argv)
 
     printf("1..3\n");
     run(1, steps, false, false);
-    check(outs && ins && waits && taken_back, "not everything was tried");
+    check(outs && ins && waits && taken_back && shared, "not everything was tried");
     done("guests' data through a disk that works");
     for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, false);
     check(stopped && write_failures, "no request failed");

@@ -11,7 +11,7 @@ setup_file() {
     DISK=$BATS_FILE_TMPDIR/disk.img
     head -c 200M /dev/zero >"$DISK"
     printf 'label: gpt\nstart=2048, size=380000, type=%s\n' $SWAP | sfdisk -q "$DISK"
-    machine_start "$(basename "$BATS_TEST_FILENAME" .bats | sed 's/swap-//')" --memory 64M --cpus $([[ $BATS_TEST_FILENAME == *amd* ]] && echo 1 || echo 2) --disk "$DISK"
+    machine_start "$(basename "$BATS_TEST_FILENAME" .bats | sed 's/swap-//')" --memory 64M --cpus 3 --disk "$DISK"
 }
 
 teardown_file() {

@@ -11,6 +11,7 @@
 #include "mem/frame.h"
 #include "mem/p2m_tables.h"
 #include "mem/page.h"
+#include "x86/cpu.h"
 
 #define PAGE_SECTORS (PAGE_BYTES / DISK_SECTOR_BYTES)
 
@@ -56,6 +57,7 @@ static struct {
     struct slot *slots;
     uint64_t *used; /* a bit each */
     uint64_t first_sector, free, reserved, bad, errors, corrupt, completions, random;
+    uint64_t ticks[2]; /* by enum disk_op; atomic */
     uint32_t disk, count, cursor;
     bool dead; /* no more writes */
     bool starved, refused;
@@ -109,6 +111,12 @@ static void slot_release(uint32_t slot, bool bad)
 static uint64_t hash_of(const void *page, gfn_t gfn, uint32_t slot)
 {
     return page_hash(page, gfn << 28 ^ slot);
+}
+
+/* What the core does for pages that go or come has taken the time since `start`. */
+static void took(enum disk_op op, uint64_t start)
+{
+    __atomic_fetch_add(&swap.ticks[op], rdtsc() - start, __ATOMIC_RELAXED);
 }
 
 /* ---- requests ---- */
@@ -230,6 +238,7 @@ static bool read_page(struct p2m *p2m, struct request *r, uint32_t slot, gfn_t g
 
 enum p2m_touch swap_touch(struct p2m *p2m, gfn_t gfn, uint64_t *entry, mfn_t *mfn)
 {
+    const uint64_t start = rdtsc();
     struct slot *s = slot_of(p2m, pt_load(entry));
 
     if (s->state == SLOT_IN) return P2M_TOUCH_WAIT;
@@ -245,6 +254,7 @@ enum p2m_touch swap_touch(struct p2m *p2m, gfn_t gfn, uint64_t *entry, mfn_t *mf
         return P2M_TOUCH_NO_MEMORY;
     }
     request_submit(r);
+    took(DISK_READ, start);
     return P2M_TOUCH_WAIT;
 }
 
@@ -329,6 +339,7 @@ static void fill_buffers(struct p2m *p2m, struct request *r)
 uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t *looked)
 {
     const uint64_t may = p2m->swap.reserved > p2m->swap.pages ? p2m->swap.reserved - p2m->swap.pages : 0;
+    const uint64_t start = rdtsc();
     uint32_t first;
 
     *looked = 0;
@@ -349,6 +360,7 @@ uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t
     }
     fill_buffers(p2m, r);
     request_submit(r);
+    took(DISK_WRITE, start);
     return count;
 }
 
@@ -356,6 +368,7 @@ uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t
 
 uint32_t swap_prefetch(struct p2m *p2m, uint32_t pages, uint32_t *looked)
 {
+    const uint64_t start = rdtsc();
     uint32_t slot = UINT32_MAX;
 
     *looked = 0;
@@ -382,6 +395,7 @@ uint32_t swap_prefetch(struct p2m *p2m, uint32_t pages, uint32_t *looked)
         request_submit(r);
     else
         request_put(r);
+    took(DISK_READ, start);
     return count;
 }
 
@@ -428,6 +442,7 @@ static void request_ended(struct disk_request *disk)
     struct request *r = (struct request *)(void *)disk;
     struct p2m *p2m = r->p2m;
     const bool wrote = disk->op == DISK_WRITE;
+    const uint64_t start = rdtsc();
     const char *failed = disk->status == DISK_OK ? NULL : disk_status_text(disk->status);
     const char *lost = NULL;
     gfn_t lost_gfn = 0;
@@ -461,6 +476,7 @@ static void request_ended(struct disk_request *disk)
     if (lost && r->needed) swap_lost(r->owner, lost_gfn, lost);
     const uint16_t owner = r->owner;
     request_put(r);
+    took(disk->op, start);
     const bool starved = __atomic_exchange_n(&swap.starved, false, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&swap.completions, 1, __ATOMIC_SEQ_CST);
     swap_came(owner, starved);
@@ -573,7 +589,9 @@ void swap_counts(struct swap_counts *out)
                                 .reserved = swap.reserved,
                                 .bad = swap.bad,
                                 .errors = swap.errors,
-                                .corrupt = swap.corrupt};
+                                .corrupt = swap.corrupt,
+                                .out_ticks = __atomic_load_n(&swap.ticks[DISK_WRITE], __ATOMIC_RELAXED),
+                                .in_ticks = __atomic_load_n(&swap.ticks[DISK_READ], __ATOMIC_RELAXED)};
     lock_release(&swap.lock);
 }
 

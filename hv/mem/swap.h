@@ -66,6 +66,8 @@ struct swap_counts {
     uint64_t bad;      /* a write failed there: not used again */
     uint64_t errors;   /* requests that failed */
     uint64_t corrupt;  /* pages that were read and were not what was written */
+    /* TSC ticks that the core took for pages that went and that came, without the disk's time and what faults cost. */
+    uint64_t out_ticks, in_ticks;
 };
 void swap_counts(struct swap_counts *out);
 uint64_t swap_contended(void);

@@ -3,6 +3,7 @@
 
 #include "lib/log.h"
 #include "lib/string.h"
+#include "vm/paging.h"
 #include "vm/vm.h"
 #include "x86/cpu.h"
 
@@ -82,5 +83,7 @@ void solo_bench(struct vm *vm, const char *text, size_t bytes)
         sample(vm, TITHE_SAMPLE_ABIT, "sample_abit");
     } else if (says(text, bytes, "say bench-unmap")) {
         sample(vm, TITHE_SAMPLE_UNMAP, "sample_unmap");
+    } else if (says(text, bytes, "say bench-swap")) {
+        paging_want_out(vm, vm->p2m.present_pages / 2, SWAP_RANDOM);
     }
 }

@@ -125,6 +125,14 @@ static uint64_t swap_corrupt(void)
 {
     return swap_now().corrupt;
 }
+static uint64_t swap_out_ticks(void)
+{
+    return swap_now().out_ticks;
+}
+static uint64_t swap_in_ticks(void)
+{
+    return swap_now().in_ticks;
+}
 static uint64_t swap_bad(void)
 {
     return swap_now().bad;
@@ -160,6 +168,8 @@ static const struct {
     {"swap.errors", swap_errors},
     {"swap.corrupt_pages", swap_corrupt},
     {"swap.bad_slots", swap_bad},
+    {"swap.out_tsc", swap_out_ticks},
+    {"swap.in_tsc", swap_in_ticks},
 };
 
 /* ---- of each CPU ---- */

@@ -24,6 +24,7 @@ const struct option_spec create_options[] = {
     {"cmdline", "TEXT",
      "kernel command line (default with the default kernel: what Debian's kernel needs here)"},
     {"append", "TEXT", "more for the end of the command line, e.g. 'tithe.run=touch:64M,verify'"},
+    {"disk", "PARTITION", "its disk: the partition of this name, see 'tithe disks' (default: none)"},
     {"mite", "SCRIPT", "the tiny workload guest with this script, e.g. 'touch:8M,verify'"},
     {"vcpus", "N", "virtual CPUs, 1 to 8, also more than the machine has CPUs (default: 1)"},
     {"cpu-shares", "N",
@@ -35,6 +36,7 @@ const struct option_spec create_options[] = {
 struct creation {
     const char *name;
     uint64_t size_pages, min_pages, max_pages, shares, cpu_shares, vcpus;
+    const char *disk;            /* NULL: none */
     const char *kernel, *module; /* as the user said, or a default; NULL: none */
     char cmdline[1024];
 };
@@ -115,6 +117,7 @@ static enum status parse(const struct context *t, struct creation *n, struct err
     if (s == STATUS_OK) s = optional_number(o, "shares", SHARES_MAX, &n->shares, e);
     if (s == STATUS_OK) s = optional_number(o, "cpu-shares", SHARES_MAX, &n->cpu_shares, e);
     if (s == STATUS_OK) s = optional_number(o, "vcpus", VCPUS_MAX, &n->vcpus, e);
+    n->disk = option_value(o, "disk");
     if (s == STATUS_OK) s = check_order(n, e);
     return s == STATUS_OK ? choose_guest(o, n, e) : s;
 }
@@ -137,6 +140,7 @@ enum status cmd_create(struct context *t, struct error *e)
     cborx_put_text(w, "kernel", kernel);
     if (module[0] != '\0') cborx_put_text(w, "module", module);
     if (n.cmdline[0] != '\0') cborx_put_text(w, "cmdline", n.cmdline);
+    if (n.disk != NULL) cborx_put_text(w, "disk", n.disk);
     cborx_put_uint(w, "size_pages", n.size_pages);
     cborx_put_uint(w, "min_pages", n.min_pages);
     cborx_put_uint(w, "max_pages", n.max_pages);

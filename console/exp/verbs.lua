@@ -45,7 +45,7 @@ function tithe.stats()
     return stats
 end
 
--- name = and size = are needed; also min, max, shares, vcpus, cpu_shares, kernel, module, cmdline, append, mite, paused.
+-- name = and size = are needed; also min, max, shares, vcpus, cpu_shares, kernel, module, cmdline, append, disk, mite, paused.
 function tithe.create(vm)
     local kernel, module, cmdline = vm.kernel, vm.module, vm.cmdline
     if vm.mite then
@@ -60,6 +60,7 @@ function tithe.create(vm)
         kernel = tithe.image(kernel),
         module = module and tithe.image(module),
         cmdline = cmdline,
+        disk = vm.disk,
         size_pages = size,
         min_pages = vm.min and tithe.pages(vm.min, "min") or 0,
         max_pages = vm.max and tithe.pages(vm.max, "max") or size,

@@ -179,7 +179,7 @@ static void serial_port(struct aml *a)
     aml_close(a, device);
 }
 
-static uint32_t write_dsdt(struct tables *t)
+static uint32_t write_dsdt(struct tables *t, bool disk)
 {
     struct aml *a = &t->out;
     uint8_t *start = a->at;
@@ -194,6 +194,7 @@ static uint32_t write_dsdt(struct tables *t)
 
     uint8_t *scope = aml_scope(a, "\\_SB_");
     virtio_device(a, "VIO0", 0);
+    if (disk) virtio_device(a, "VIO1", 1);
     serial_port(a);
     aml_close(a, scope);
     return finish(t, start);
@@ -264,7 +265,7 @@ bool acpi_tables_write(struct platform *p, uint32_t vcpus)
               sizeof r); /* its place: systems look for it on 16-byte boundaries from 0xE0000 on */
     align(&t);
 
-    const uint32_t dsdt = write_dsdt(&t);
+    const uint32_t dsdt = write_dsdt(&t, p->blk != NULL);
     const uint32_t tables[] = {write_fadt(&t, dsdt), write_madt(&t, vcpus)};
     r.rsdt = write_root(&t, "RSDT", tables, ARRAY_LEN(tables), false);
     r.xsdt = write_root(&t, "XSDT", tables, ARRAY_LEN(tables), true);

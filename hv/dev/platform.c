@@ -28,6 +28,12 @@ void platform_init(struct platform *p, const struct platform_ops *ops, void *ctx
     platform_reset(p, now_ns);
 }
 
+void platform_add_disk(struct platform *p, struct virtio_blk *blk)
+{
+    p->blk = blk;
+    virtio_mmio_init(&p->blk_transport, p, &virtio_blk_device, GSI_VIRTIO + 1);
+}
+
 void platform_reset(struct platform *p, uint64_t now_ns)
 {
     ioapic_init(&p->ioapic, p);
@@ -38,6 +44,7 @@ void platform_reset(struct platform *p, uint64_t now_ns)
     acpi_pm_init(&p->acpi_pm);
     uart_reset(&p->uart);
     virtio_mmio_reset(&p->balloon_transport);
+    if (p->blk != NULL) virtio_mmio_reset(&p->blk_transport);
 }
 
 /* ---- ports ---- */
@@ -175,6 +182,14 @@ static uint32_t window(gpa_t gpa, gpa_t base)
     return (gpa & PAGE_MASK) == base ? (uint32_t)(gpa - base) : UINT32_MAX;
 }
 
+/* The virtio device whose window this is in, and where; NULL: none. */
+static struct virtio_mmio *virtio_at(struct platform *p, gpa_t gpa, uint32_t *offset)
+{
+    if ((*offset = window(gpa, VIRTIO_MMIO_BASE)) != UINT32_MAX) return &p->balloon_transport;
+    *offset = window(gpa, VIRTIO_MMIO_BASE + VIRTIO_MMIO_BYTES);
+    return *offset != UINT32_MAX && p->blk != NULL ? &p->blk_transport : NULL;
+}
+
 /* APIC registers are 32 bits wide, 16 bytes apart. A narrower read gets its part of one. */
 static uint64_t narrow(uint64_t value, uint32_t offset, unsigned bytes)
 {
@@ -186,6 +201,7 @@ bool platform_mmio_read(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned b
                         uint64_t now_ns)
 {
     uint32_t offset;
+    struct virtio_mmio *virtio;
     if ((offset = window(gpa, LAPIC_BASE)) != UINT32_MAX) {
         struct lapic *l = p->ops->lapic(p->ctx, vcpu);
         if (l != NULL && lapic_read(l, offset & ~15u, false, value, now_ns)) {
@@ -195,8 +211,8 @@ bool platform_mmio_read(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned b
     } else if ((offset = window(gpa, IOAPIC_BASE)) != UINT32_MAX) {
         *value = narrow(ioapic_read(&p->ioapic, offset & ~15u), offset, bytes);
         return true;
-    } else if ((offset = window(gpa, VIRTIO_MMIO_BASE)) != UINT32_MAX) {
-        *value = bytes <= 4 ? virtio_mmio_read(&p->balloon_transport, offset, bytes) : 0;
+    } else if ((virtio = virtio_at(p, gpa, &offset)) != NULL) {
+        *value = bytes <= 4 ? virtio_mmio_read(virtio, offset, bytes) : 0;
         return true;
     }
     *value = bytes == 8 ? UINT64_MAX : (1ull << 8 * bytes) - 1;
@@ -218,8 +234,9 @@ bool platform_mmio_write(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned 
         if (bytes >= 4 || offset == 0) ioapic_write(&p->ioapic, offset, (uint32_t)value);
         return true;
     }
-    if ((offset = window(gpa, VIRTIO_MMIO_BASE)) != UINT32_MAX) {
-        if (bytes <= 4) virtio_mmio_write(&p->balloon_transport, offset, bytes, (uint32_t)value, now_ns);
+    struct virtio_mmio *virtio = virtio_at(p, gpa, &offset);
+    if (virtio != NULL) {
+        if (bytes <= 4) virtio_mmio_write(virtio, offset, bytes, (uint32_t)value, now_ns);
         return true;
     }
     return false;
@@ -230,7 +247,14 @@ bool platform_mmio_write(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned 
 uint64_t platform_poll(struct platform *p, uint64_t now_ns)
 {
     const uint64_t next_ns = pit_poll(&p->pit, now_ns);
-    return virtio_mmio_poll(&p->balloon_transport, now_ns) ? now_ns : next_ns;
+    (void)virtio_mmio_poll(&p->balloon_transport, now_ns);
+    if (p->blk != NULL) (void)virtio_mmio_poll(&p->blk_transport, now_ns);
+    return platform_has_work(p) ? now_ns : next_ns;
+}
+
+bool platform_has_work(const struct platform *p)
+{
+    return (p->balloon_transport.pending | p->blk_transport.pending) != 0;
 }
 
 void platform_gsi(struct platform *p, uint32_t gsi, bool level)

@@ -15,6 +15,7 @@
 #include "dev/pit.h"
 #include "dev/uart.h"
 #include "dev/virtio_balloon.h"
+#include "dev/virtio_blk.h"
 #include "dev/virtio_mmio.h"
 #include "lib/lock.h"
 #include "tithe/types.h"
@@ -40,6 +41,8 @@ struct platform_ops {
     uint64_t (*balloon_report)(void *ctx, const struct balloon_range *ranges, size_t count);
     void (*balloon_driver)(void *ctx, bool up); /* DRIVER_OK seen, or device reset */
     uint64_t (*wall_ns)(void *ctx);             /* since 1970 */
+    /* Moves a request's data, or flushes the disk; virtio_blk_done follows when it was started, not before this returns. */
+    enum blk_start (*disk_start)(void *ctx, struct blk_request *r);
 };
 
 struct platform {
@@ -56,6 +59,8 @@ struct platform {
     struct acpi_pm acpi_pm;
     struct virtio_mmio balloon_transport;
     struct virtio_balloon balloon;
+    struct virtio_mmio blk_transport;
+    struct virtio_blk *blk; /* NULL: the guest has no disk */
 };
 
 /* GSIs of the guest platform (docs/architecture.md). */
@@ -67,6 +72,8 @@ struct platform {
 #define IOAPIC_BASE       0xFEC00000ull
 
 void platform_init(struct platform *p, const struct platform_ops *ops, void *ctx, uint64_t now_ns);
+/* Right after platform_init: the guest has a disk. *blk lives as long as the platform. */
+void platform_add_disk(struct platform *p, struct virtio_blk *blk);
 /* All devices as after power-on; the console's ring is kept. */
 void platform_reset(struct platform *p, uint64_t now_ns);
 
@@ -81,6 +88,8 @@ bool platform_mmio_write(struct platform *p, uint32_t vcpu, gpa_t gpa, unsigned 
 
 /* Moves device time on: PIT and UART; returns when it wants to be called next, NO_DEADLINE if never. LAPIC timers are per vCPU. */
 uint64_t platform_poll(struct platform *p, uint64_t now_ns);
+/* A virtio device has work that platform_poll goes on with. */
+bool platform_has_work(const struct platform *p);
 
 /* Vector for vCPU 0 from the 8259 pair (through LINT0 as ExtINT), or -1; taking it acknowledges it. */
 int platform_pic_pending(struct platform *p);

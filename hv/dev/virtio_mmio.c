@@ -128,6 +128,13 @@ static bool in_config(const struct virtio_mmio *t, uint32_t offset, unsigned byt
            offset - REG_CONFIG + bytes <= t->device->config_bytes;
 }
 
+/* A reset is over when the driver reads 0 (virtio 1.2 2.4.2). */
+static uint32_t read_status(const struct virtio_mmio *t)
+{
+    const bool resetting = t->status == 0 && t->device->busy != NULL && t->device->busy(t);
+    return resetting ? VIRTIO_STATUS_NEEDS_RESET : t->status;
+}
+
 uint32_t virtio_mmio_read(struct virtio_mmio *t, uint32_t offset, unsigned bytes)
 {
     if (offset >= REG_CONFIG) {
@@ -145,7 +152,7 @@ uint32_t virtio_mmio_read(struct virtio_mmio *t, uint32_t offset, unsigned bytes
     case REG_QUEUE_SIZE_MAX: return q != NULL ? VIRTQUEUE_SIZE_MAX : 0;
     case REG_QUEUE_READY: return q != NULL && q->ready;
     case REG_INTERRUPT_STATUS: return t->interrupt;
-    case REG_STATUS: return t->status;
+    case REG_STATUS: return read_status(t);
     case REG_CONFIG_GENERATION: return t->config_generation;
     default:
         /* There is no shared memory: its length reads as -1. */
@@ -209,7 +216,7 @@ static void write_queue(struct virtio_mmio *t, uint32_t offset, uint32_t value)
     }
 }
 
-static void notify(struct virtio_mmio *t, uint32_t queue, uint64_t now_ns)
+void virtio_mmio_notify(struct virtio_mmio *t, uint32_t queue, uint64_t now_ns)
 {
     if (queue >= t->device->queues || !virtio_mmio_running(t) || !t->queue[queue].ready) return;
     const bool more = t->device->notify(t, queue, now_ns);
@@ -233,7 +240,7 @@ void virtio_mmio_write(struct virtio_mmio *t, uint32_t offset, unsigned bytes, u
         if (t->driver_features_select == 1) set_high(&t->driver_features, value);
         break;
     case REG_QUEUE_SELECT: t->queue_select = value; break;
-    case REG_QUEUE_NOTIFY: notify(t, value, now_ns); break;
+    case REG_QUEUE_NOTIFY: virtio_mmio_notify(t, value, now_ns); break;
     case REG_INTERRUPT_ACK: set_interrupt(t, t->interrupt & ~value); break;
     case REG_STATUS: write_status(t, value); break;
     default: write_queue(t, offset, value); break;
@@ -247,7 +254,7 @@ bool virtio_mmio_poll(struct virtio_mmio *t, uint64_t now_ns)
         const uint32_t queue = (uint32_t)__builtin_ctz(waiting);
         waiting &= waiting - 1;
         if (virtio_mmio_running(t) && t->queue[queue].ready) {
-            notify(t, queue, now_ns);
+            virtio_mmio_notify(t, queue, now_ns);
         } else {
             t->pending &= ~(1u << queue);
         }

@@ -30,6 +30,8 @@ struct virtio_device {
     uint32_t config_bytes;
     void (*driver_ok)(struct virtio_mmio *t);
     void (*reset)(struct virtio_mmio *t); /* after the transport's own reset */
+    /* NULL, or: something from before a reset is under way yet, and the driver shall wait. */
+    bool (*busy)(const struct virtio_mmio *t);
     /* Work on queue `queue`. True: there is more, call again soon. */
     bool (*notify)(struct virtio_mmio *t, uint32_t queue, uint64_t now_ns);
     /* Aligned 1, 2 or 4 bytes within config_bytes. */
@@ -61,6 +63,8 @@ void virtio_mmio_write(struct virtio_mmio *t, uint32_t offset, unsigned bytes, u
 /* Works on what an earlier notification left over. True: there is still more. */
 bool virtio_mmio_poll(struct virtio_mmio *t, uint64_t now_ns);
 bool virtio_mmio_running(const struct virtio_mmio *t);
+/* As the driver's notification of this queue. */
+void virtio_mmio_notify(struct virtio_mmio *t, uint32_t queue, uint64_t now_ns);
 
 /* ---- for devices ---- */
 void virtio_mmio_config_changed(struct virtio_mmio *t);

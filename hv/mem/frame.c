@@ -18,7 +18,7 @@ struct frame_pool frame_pool = {.lock = LOCK_INIT(LOCK_FRAMES), .free_head = FRA
 #define PIECE 256u
 
 static const char *const state_names[FRAME_STATES] = {"absent", "free",   "core",    "table",
-                                                      "guest",  "parked", "stocked", "shared"};
+                                                      "guest",  "parked", "stocked", "shared", "pinned"};
 
 size_t frames_bytes(mfn_t limit)
 {
@@ -167,6 +167,30 @@ static mfn_t find_run(mfn_t end, uint64_t count, uint64_t align_frames)
     return MFN_NONE;
 }
 
+mfn_t frame_alloc_within(enum frame_state state, uint16_t owner, gfn_t gfn, mfn_t from, mfn_t to)
+{
+    static mfn_t cursor; /* where the last search ended; a hint */
+    mfn_t at = __atomic_load_n(&cursor, __ATOMIC_RELAXED);
+    bool taken = false, enough = true;
+
+    if (to > frame_pool.limit) to = frame_pool.limit;
+    if (from >= to) return MFN_NONE;
+    uint64_t looks = state == FRAME_GUEST && to - from > FRAME_LOOKS ? FRAME_LOOKS : to - from;
+    for (; looks && enough && !taken; looks--) {
+        if (at <= from || at > to) at = to;
+        if (frame_state(--at) != FRAME_FREE) continue;
+        pool_lock(1);
+        const uint64_t kept = frame_pool.promised + (state == FRAME_CORE ? 0 : frame_pool.reserve);
+        enough = frame_pool.count[FRAME_FREE] > kept;
+        taken = enough && frame_state(at) == FRAME_FREE;
+        if (taken) list_take(at, state, owner, gfn);
+        lock_release(&frame_pool.lock);
+    }
+    __atomic_store_n(&cursor, at, __ATOMIC_RELAXED);
+    if (taken && state == FRAME_CORE) page_zero(mfn_to_virt(at));
+    return taken ? at : MFN_NONE;
+}
+
 /* Whether the core may have `count` frames. Takes the pool's lock. */
 static bool lock_for_core(uint64_t count)
 {
@@ -217,6 +241,18 @@ void frame_free_run(mfn_t mfn, uint64_t count)
         }
         lock_release(&frame_pool.lock);
     }
+}
+
+void frame_keep(mfn_t mfn)
+{
+    struct frame *f = frame_at(mfn);
+
+    if (frame_state_of(f) != FRAME_PINNED) frame_wrong_state("keep", mfn);
+    lock_acquire(&frame_pool.lock);
+    frame_set_state(f, FRAME_CORE);
+    f->owner = FRAME_OWNER_CORE;
+    frame_pool.count[FRAME_CORE]++;
+    lock_release(&frame_pool.lock);
 }
 
 void frame_free(mfn_t mfn)
@@ -290,7 +326,7 @@ gfn_t frame_gfn(mfn_t mfn)
 {
     const struct frame *f = frame_at(mfn);
 
-    return frame_state_of(f) == FRAME_GUEST ? f->gfn : 0;
+    return frame_state_of(f) == FRAME_GUEST || frame_state_of(f) == FRAME_PINNED ? f->gfn : 0;
 }
 
 void frames_counts(struct frame_counts *out)

@@ -20,6 +20,7 @@ enum frame_state {
     FRAME_PARKED,     /* unmapped, but a TLB may still know it: free after the flush (mem/flush.h) */
     FRAME_STOCKED,    /* free, in a CPU's stock */
     FRAME_SHARED,     /* mapped read-only by any number of entries (mem/share.h) */
+    FRAME_PINNED,     /* as GUEST, and a device works on it (p2m_pin) */
 };
 
 /* Owner of frames that belong to no VM. Those of a VM belong to its slot (not to its never-reused id). */
@@ -40,11 +41,17 @@ void frames_add(mfn_t start, uint64_t count, enum frame_state state);
 mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn);
 /* FRAME_GUEST with the contents of frame `from`. */
 mfn_t frame_alloc_copy(mfn_t from, uint16_t owner, gfn_t gfn);
+/* One frame of [from, to), or MFN_NONE. FRAME_CORE: zeroed. FRAME_GUEST: its old contents are still there, and not for the guest to
+ * see; at most FRAME_LOOKS frames are looked at, and the next call goes on from there. */
+#define FRAME_LOOKS 4096u
+mfn_t frame_alloc_within(enum frame_state state, uint16_t owner, gfn_t gfn, mfn_t from, mfn_t to);
 /* `count` consecutive zeroed FRAME_CORE frames, aligned to `align_frames`; first of them or MFN_NONE. */
 mfn_t frame_alloc_run(uint64_t count, uint64_t align_frames);
 /* Core and table frames. A guest's frame goes by a flush batch. */
 void frame_free(mfn_t mfn);
 void frame_free_run(mfn_t mfn, uint64_t count);
+/* A pinned frame of a guest, which no entry maps any more, becomes the core's till its device is done. With the map's lock. */
+void frame_keep(mfn_t mfn);
 
 /* Set aside / give back `count` frames for later use as second-level tables; alloc with frame_alloc_promised.
  * frames_promise returns false, and sets nothing aside, when so many are not free above the reserve. */

@@ -9,7 +9,7 @@
 #include "lib/lock.h"
 #include "mem/frame.h"
 
-#define FRAME_STATES  (FRAME_SHARED + 1)
+#define FRAME_STATES  (FRAME_PINNED + 1)
 #define FRAME_NO_LINK UINT32_MAX   /* end of a list */
 #define FRAMES_MAX    (1ull << 31) /* 8 TiB of RAM: the other numbers end the chains of the hash table */
 
@@ -18,15 +18,15 @@
 #define FRAME_MARKED 0x10u /* the ledger's: has been met in its walk */
 #define FRAME_HINTED 0x20u /* GUEST: is in the hash table. Changed with the map's lock and LOCK_SHARE */
 #define FRAME_COPIED 0x40u /* GUEST: sharing was broken; its entry becomes writable after a flush */
-#define FRAME_BROKEN 0x80u /* GUEST: sharing was broken since the last scan */
+#define FRAME_BROKEN 0x80u /* GUEST, PINNED: sharing was broken since the last scan */
 #define FRAME_ZERO   0x80u /* SHARED: all zeros */
 
 struct frame {
     uint8_t state;  /* enum frame_state, and flags */
     uint8_t owner;  /* slot of the VM; SHARED: key of the share group */
-    uint16_t check; /* in the hash table: a part of the hash */
+    uint16_t check; /* in the hash table: a part of the hash; PINNED: how often */
     union {
-        uint32_t gfn;       /* GUEST: where it is mapped */
+        uint32_t gfn;       /* GUEST, PINNED: where it is mapped */
         uint32_t next;      /* FREE, PARKED: a list through the table */
         struct {            /* SHARED */
             uint16_t count; /* of entries that map it: mem/share_table.c */

@@ -19,7 +19,7 @@ struct ledger {
     uint64_t promised;             /* by all maps */
     /* Of the map at hand. */
     struct p2m *p2m;
-    uint64_t tables, present, ballooned, swapped, ram, shared;
+    uint64_t tables, present, ballooned, swapped, ram, shared, pinned;
     uint64_t entries; /* of all maps that map shared frames */
     uint64_t zero_entries;
     uint64_t hinted;  /* frames that say they are in the hash table */
@@ -62,7 +62,8 @@ static void count_frames(struct ledger *l)
             l->states[frame_state_of(f)]++;
         else
             differ(l, "frame 0x%lx: state %u is none", mfn, frame_state_of(f));
-        if (f->state & ~FRAME_STATE && frame_state_of(f) != FRAME_GUEST && frame_state_of(f) != FRAME_SHARED)
+        if (f->state & ~FRAME_STATE && frame_state_of(f) != FRAME_GUEST &&
+            frame_state_of(f) != FRAME_SHARED && f->state != (FRAME_PINNED | FRAME_BROKEN))
             differ(l, "frame 0x%lx: flags 0x%x in state %u", mfn, f->state & ~FRAME_STATE, frame_state_of(f));
         l->hinted += frame_state_of(f) == FRAME_GUEST && f->state & FRAME_HINTED;
     }
@@ -225,7 +226,7 @@ static bool meet(struct ledger *l, mfn_t mfn, enum frame_state state, gfn_t gfn)
         differ(l, "VM slot %u, gfn 0x%lx: %s in frame 0x%lx, which is mapped twice", vm, gfn, what, mfn);
         return false;
     }
-    if (state == FRAME_GUEST && f->gfn != gfn) {
+    if (state != FRAME_TABLE && f->gfn != gfn) {
         differ(l, "VM slot %u, gfn 0x%lx: page in frame 0x%lx, which belongs at gfn 0x%x", vm, gfn, mfn,
                f->gfn);
     }
@@ -277,7 +278,12 @@ static void check_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level
     if (level != 1)
         differ(l, "VM slot %u, gfn 0x%lx: leaf of level %u", l->p2m->owner, page, level);
     else
-        (void)meet(l, p2m_entry_mfn(f, entry), type == P2M_SHARED ? FRAME_SHARED : FRAME_GUEST, page);
+        (void)meet(l, p2m_entry_mfn(f, entry),
+                   type == P2M_SHARED  ? FRAME_SHARED
+                   : entry & PT_PINNED ? FRAME_PINNED
+                                       : FRAME_GUEST,
+                   page);
+    l->pinned += (entry & PT_PINNED) != 0;
 }
 
 static void visit_map(struct ledger *l, const struct pt_visitor *visitor)
@@ -291,7 +297,7 @@ static void check_map(struct ledger *l, struct p2m *p2m)
     static const struct pt_visitor visitor = {.enter = enter_table, .entry = check_entry};
 
     l->p2m = p2m;
-    l->tables = l->present = l->ballooned = l->swapped = l->ram = l->shared = 0;
+    l->tables = l->present = l->ballooned = l->swapped = l->ram = l->shared = l->pinned = 0;
     lock_acquire(&p2m->lock);
     if (p2m->table_pages) {
         l->tables = 1;
@@ -304,6 +310,7 @@ static void check_map(struct ledger *l, struct p2m *p2m)
     l->out->swapped_entries += l->swapped;
     expect_of_map(l, "RAM pages", p2m->size_pages, l->ram);
     expect_of_map(l, "shared pages", p2m->sharing.pages, l->shared);
+    expect_of_map(l, "pinned pages", p2m->pinned_pages, l->pinned);
     l->entries += l->shared;
     l->promised += p2m->promised;
     l->out->ballooned_entries += l->ballooned;
@@ -327,7 +334,7 @@ static void check_orphans(struct ledger *l)
             differ(l, "frame 0x%lx is stocked but in no CPU's stock", mfn);
         } else if (state == FRAME_TABLE && !marked) {
             differ(l, "frame 0x%lx is a table of VM slot %u but not in its map", mfn, f->owner);
-        } else if (state == FRAME_GUEST && !marked) {
+        } else if ((state == FRAME_GUEST || state == FRAME_PINNED) && !marked) {
             differ(l, "frame 0x%lx is a page of VM slot %u, gfn 0x%x, but not in its map", mfn, f->owner,
                    f->gfn);
         }
@@ -369,7 +376,7 @@ void ledger_check(struct p2m *const *maps, size_t map_count, struct tithe_ledger
     out->free_pages = l.states[FRAME_FREE] + l.states[FRAME_STOCKED];
     out->core_pages = l.states[FRAME_CORE];
     out->table_pages = l.states[FRAME_TABLE];
-    out->guest_pages = l.states[FRAME_GUEST] + l.states[FRAME_SHARED];
+    out->guest_pages = l.states[FRAME_GUEST] + l.states[FRAME_PINNED] + l.states[FRAME_SHARED];
     out->total_pages =
         out->free_pages + out->core_pages + out->table_pages + out->guest_pages + l.states[FRAME_PARKED];
 

@@ -101,6 +101,11 @@ INLINE enum p2m_touch touch(struct p2m *p2m, gfn_t gfn, bool write, mfn_t *mfn)
     return P2M_TOUCH_OK;
 }
 
+enum p2m_touch p2m_touch_held(struct p2m *p2m, gfn_t gfn, bool write, mfn_t *mfn)
+{
+    return touch(p2m, gfn, write, mfn);
+}
+
 enum p2m_touch p2m_touch(struct p2m *p2m, gfn_t gfn, bool write)
 {
     mfn_t mfn;

@@ -67,6 +67,7 @@ struct p2m {
     uint64_t table_pages;
     uint64_t present_pages; /* frames it has, those of pages on their way from or to swap among them */
     uint64_t ballooned_pages;
+    uint64_t pinned_pages; /* of the present ones */
     uint64_t first_touches;
     uint64_t pops;
     struct p2m_sharing sharing;
@@ -121,6 +122,16 @@ MUST_CHECK enum p2m_touch p2m_write(struct p2m *p2m, gpa_t gpa, const void *in, 
 MUST_CHECK enum p2m_touch p2m_cmpxchg(struct p2m *p2m, gpa_t gpa, size_t bytes, uint64_t old, uint64_t value,
                                       uint64_t *was);
 
+/* ---- pages that a device works on by itself (mem/p2m_pin.c) ---- */
+
+/* Touches the page as a write would, and keeps it in its frame *mfn till p2m_unpin: present, private and writable, whatever is asked of
+ * the map meanwhile. With `write` false, the device only reads: a shared page then is left alone, *mfn is MFN_NONE, nothing is pinned, and
+ * the caller reads it by p2m_read. Pins count. No lock above LOCK_DEVICES may be held. */
+MUST_CHECK enum p2m_touch p2m_pin(struct p2m *p2m, gfn_t gfn, bool write, mfn_t *mfn);
+/* The device is done with it. By whoever keeps the map from being forgotten, or by the boot CPU, which forgets it: if it has been
+ * (p2m_reset, p2m_destroy) since the page was pinned, the frame is freed here, and p2m is not looked at. */
+void p2m_unpin(struct p2m *p2m, gfn_t gfn, mfn_t mfn);
+
 /* ---- flush obligations: see mem/flush.h ---- */
 struct flush_batch;
 
@@ -128,6 +139,7 @@ enum p2m_give {
     P2M_GIVE_OK = 0,
     P2M_GIVE_HOLE,    /* not RAM: a hostile or broken driver */
     P2M_GIVE_ALREADY, /* is ballooned already: nothing done */
+    P2M_GIVE_PINNED,  /* a device works on it, which the guest has asked for itself: nothing done */
 };
 /* The guest gave this page to its balloon: the frame (if any) is parked in the batch, the entry says
  * BALLOONED. The batch may be discharged on the way, when it holds all the shared frames it can. */

@@ -69,8 +69,10 @@ INLINE enum p2m_give give(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch,
             if (entry == ballooned) return P2M_GIVE_ALREADY;
             if (pt_type(f, entry) == P2M_SWAPPED) swap_drop(p2m, entry, batch);
             pt_store(slot, ballooned);
-        } else if (!(entry & PT_SHARED)) {
+        } else if (!(entry & (PT_SHARED | PT_PINNED))) {
             p2m_park(p2m, pt_exchange(slot, ballooned), batch);
+        } else if (entry & PT_PINNED) {
+            return P2M_GIVE_PINNED;
         } else if (!give_shared(p2m, slot, batch)) {
             continue;
         }

@@ -28,7 +28,7 @@ static void discard_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned lev
         swap_drop(d->p2m, entry, d->batch);
         return;
     }
-    if (!pt_present(f, entry)) return;
+    if (!pt_present(f, entry) || entry & PT_PINNED) return;
     if (!(entry & PT_SHARED)) {
         p2m_park(d->p2m, pt_exchange(slot, pt_absent(f, P2M_UNTOUCHED)), d->batch);
     } else if (!p2m_drop_shared(d->p2m, slot, P2M_UNTOUCHED, d->batch)) {

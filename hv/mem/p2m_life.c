@@ -98,7 +98,10 @@ static void forget_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned leve
 
     (void)page;
     if (type == P2M_SWAPPED) swap_drop(forget->p2m, old, forget->batch);
-    if (type == P2M_PRESENT) p2m_park(forget->p2m, old, forget->batch);
+    if (type == P2M_PRESENT && old & PT_PINNED)
+        frame_keep(p2m_entry_mfn(f, old)); /* the device is not to be stopped */
+    else if (type == P2M_PRESENT)
+        p2m_park(forget->p2m, old, forget->batch);
     if (type == P2M_BALLOONED) forget->p2m->ballooned_pages -= pt_span(level);
     if (type != P2M_SHARED) return;
     const mfn_t mfn = p2m_entry_mfn(f, old);
@@ -123,7 +126,7 @@ void p2m_reset(struct p2m *p2m)
     pt_visit(p2m->format, p2m->root, 0, p2m->limit, &(struct pt_visitor){.entry = forget_entry},
              &(struct forget){.p2m = p2m, .batch = &batch});
     (void)p2m_parked(&batch);
-    p2m->present_pages = 0;
+    p2m->present_pages = p2m->pinned_pages = 0;
     lock_release(&p2m->lock);
     flush_discharge(&batch);
 }

@@ -47,6 +47,9 @@ static inline uint64_t *p2m_find(struct p2m *p2m, gfn_t gfn, unsigned *level)
     return gfn < p2m->limit ? pt_find(p2m->format, p2m->root, gfn, level) : NULL;
 }
 
+/* p2m_touch for who holds the lock, which may be let go meanwhile: the page's frame is *mfn as long as the lock is held. */
+MUST_CHECK enum p2m_touch p2m_touch_held(struct p2m *p2m, gfn_t gfn, bool write, mfn_t *mfn);
+
 /* The 4 KiB entry of a RAM page found at `slot`. */
 static inline uint64_t *p2m_narrow(struct p2m *p2m, gfn_t gfn, uint64_t *slot, unsigned level)
 {

@@ -37,6 +37,8 @@ enum pt_rights {
 
 /* In a leaf: the frame is shared. CPUs ignore it in both second-level formats (SDM 3C table 28-6, APM 2 5.4.1). */
 #define PT_SHARED (1ull << 11)
+/* Likewise: a device reads from the frame or writes to it, so it stays (p2m_pin). */
+#define PT_PINNED (1ull << 52)
 
 struct pt_format {
     const char *name;

@@ -114,7 +114,7 @@ static bool look(struct round *r, struct share_scan *scan, gfn_t gfn, gfn_t *las
     if (!slot) return false;
     *last = gfn | (pt_span(level) - 1);
     const uint64_t entry = pt_load(slot);
-    if (p2m_entry_type(p2m->format, entry) != P2M_PRESENT) return false;
+    if (p2m_entry_type(p2m->format, entry) != P2M_PRESENT || entry & PT_PINNED) return false;
     const mfn_t mfn = p2m_entry_mfn(p2m->format, entry);
     struct frame *f = &frame_pool.table[mfn];
     if (f->state & FRAME_COPIED || !comes_now(scan, f)) return false;

@@ -16,7 +16,7 @@ const struct verb verbs[] = {
     {"info", " vm ", false, verb_info},
     {"snapshot", " after ", false, verb_snapshot},
     {"create",
-     " name kernel module cmdline size_pages min_pages max_pages shares cpu_shares kind vcpus paused ", true,
+     " name kernel module cmdline disk size_pages min_pages max_pages shares cpu_shares kind vcpus paused ", true,
      verb_create},
     {"destroy", " vm ", true, verb_destroy},
     {"pause", " vm ", true, verb_pause},

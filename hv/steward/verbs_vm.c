@@ -71,6 +71,7 @@ static bool read_create(const struct request *r, struct answer *a, struct tithe_
     bool ok = arg_name(r, a, "name", c->name) && arg_name(r, a, "kernel", c->kernel) &&
               (cborx_get(r->args, "module") == NULL || arg_name(r, a, "module", c->module)) &&
               optional_text(r, a, "cmdline", c->cmdline, sizeof c->cmdline) &&
+              optional_text(r, a, "disk", c->disk, sizeof c->disk) &&
               arg_uint(r, a, "size_pages", &c->size_pages) &&
               arg_uint_or(r, a, "min_pages", 0, &c->min_pages) &&
               arg_uint_or(r, a, "max_pages", c->size_pages, &c->max_pages) &&

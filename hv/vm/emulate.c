@@ -21,7 +21,7 @@ static uint64_t mmio_read(struct vcpu *v, gpa_t gpa, unsigned bytes)
 /* A write may start a timer, or leave a device with work to go on with. */
 static void reconsider(struct vm *vm)
 {
-    const uint64_t next_ns = vm->platform.balloon_transport.pending != 0 ? 0 : vm->platform.pit.next_ns;
+    const uint64_t next_ns = platform_has_work(&vm->platform) ? 0 : vm->platform.pit.next_ns;
     if (next_ns < vm->poll_timer.deadline_ns) {
         timer_set(&vm->poll_timer, next_ns);
     }

@@ -261,6 +261,7 @@ static void end_texts(struct tithe_mgmt *m, enum about about)
         m->u.create.kernel[TITHE_NAME_MAX - 1] = '\0';
         m->u.create.module[TITHE_NAME_MAX - 1] = '\0';
         m->u.create.cmdline[TITHE_CMDLINE_MAX - 1] = '\0';
+        m->u.create.disk[TITHE_PARTITION_NAME_MAX - 1] = '\0';
         break;
     case IO: m->u.io.name[TITHE_NAME_MAX - 1] = '\0'; break;
     case IMAGE: m->u.image.name[TITHE_NAME_MAX - 1] = '\0'; break;

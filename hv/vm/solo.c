@@ -42,6 +42,7 @@ const char *solo_start(void)
         return NULL;
     }
     (void)boot_option("solo_module", c.module, sizeof c.module);
+    (void)boot_option("solo_disk", c.disk, sizeof c.disk);
     (void)words_option("solo_args", c.cmdline, sizeof c.cmdline);
     fmt_string(c.name, sizeof c.name, "solo");
     const uint64_t extra = boot_option_u64("solo_extra", 0);
@@ -57,6 +58,7 @@ const char *solo_start(void)
         struct tithe_create other = c;
         fmt_string(other.name, sizeof other.name, "other%u", (unsigned)i);
         other.vcpus = 1;
+        other.disk[0] = '\0';
         if (!words_option("solo_extra_args", other.cmdline, sizeof other.cmdline)) {
             fmt_string(other.cmdline, sizeof other.cmdline, "poll=0s run=idle");
         }

@@ -49,7 +49,11 @@ struct vm {
     uint32_t pending;         /* VM_PENDING_*, by vm_ask: no vCPU enters the guest while there is something */
     struct timer poll_timer;  /* when the platform wants to be polled next; set under the device lock */
     struct platform platform; /* every device the guest sees */
-    struct guest_cpuid cpuid; /* guest_cpuid_init at creation */
+    struct vm_disk *disk;     /* vm/vm_disk.c's; NULL: none */
+    struct {
+        uint64_t direct_pieces, copied_pieces; /* of its disk's requests, ever: parts of a page moved */
+    } io;                                      /* under the device lock */
+    struct guest_cpuid cpuid;                  /* guest_cpuid_init at creation */
     /* A plan's scan: pages left, and the order in the top byte; the boot CPU asks, the worker counts down. */
     uint64_t scan_request;
     uint64_t scan_seen,

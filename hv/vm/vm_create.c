@@ -11,6 +11,7 @@
 #include "virt/vendor.h"
 #include "vm/event.h"
 #include "vm/vm_boot.h"
+#include "vm/vm_disk.h"
 #include "vm/vm_table.h"
 #include "x86/cpu.h"
 #include "x86/fpu.h"
@@ -276,6 +277,7 @@ static struct vm *vm_new(const struct tithe_create *c, uint16_t slot)
 
 static void vm_undo(struct vm *vm)
 {
+    vm_disk_close(vm);
     p2m_retire(&vm->p2m);
     vm_free_vcpus(vm);
     p2m_destroy(&vm->p2m);
@@ -309,6 +311,13 @@ int vm_create(struct tithe_create *config, char *reason)
     if (!vm_reserve_swap(vm, config->min_pages, config->max_pages, reason)) {
         vm_undo(vm);
         return TITHE_ENOMEM;
+    }
+    if (config->disk[0] != '\0') {
+        error = vm_disk_open(vm, config->disk, reason);
+        if (error != 0) {
+            vm_undo(vm);
+            return error;
+        }
     }
     for (uint32_t i = 0; i < config->vcpus; i++) {
         vm->vcpu[i] = vcpu_new(vm, i);

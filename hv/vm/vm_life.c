@@ -10,6 +10,7 @@
 #include "vm/solo.h"
 #include "vm/stats.h"
 #include "vm/vm_boot.h"
+#include "vm/vm_disk.h"
 #include "vm/vm_table.h"
 #include "vm/work.h"
 #include "x86/time.h"
@@ -126,6 +127,7 @@ void vm_stop(struct vm *vm, enum tithe_stop why, uint64_t exit_code)
     work_cancel(vm);
     vm->stop_reason = why;
     vm->exit_code = exit_code;
+    vm_disk_close(vm);
     p2m_retire(&vm->p2m); /* others flush it, and that looks at its vCPUs */
     vm_free_vcpus(vm);
     p2m_destroy(&vm->p2m);

@@ -7,6 +7,7 @@
 #include "vm/event.h"
 #include "vm/run.h"
 #include "vm/vm.h"
+#include "vm/vm_disk.h"
 #include "x86/time.h"
 
 static bool settle(struct vm *vm, bool done, gpa_t gpa, size_t bytes)
@@ -136,6 +137,7 @@ const struct platform_ops vm_platform_ops = {
     .balloon_report = balloon_report,
     .balloon_driver = balloon_driver,
     .wall_ns = wall_ns,
+    .disk_start = vm_disk_start,
 };
 
 void vm_poll(struct timer *timer, uint64_t now_ns)
@@ -144,7 +146,7 @@ void vm_poll(struct timer *timer, uint64_t now_ns)
     lock_acquire(&vm->platform.lock);
     if (vm->state == TITHE_VM_RUNNING) {
         uint64_t next_ns = platform_poll(&vm->platform, now_ns);
-        if (vm->platform.balloon_transport.pending != 0) {
+        if (platform_has_work(&vm->platform)) {
             /* It goes on after a slice: at once would cut every other turn to nothing. */
             const uint64_t pit_ns = vm->platform.pit.next_ns;
             next_ns = pit_ns < now_ns + run_slice_ns() ? pit_ns : now_ns + run_slice_ns();

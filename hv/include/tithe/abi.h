@@ -33,6 +33,7 @@
 #define TITHE_IO_MAX           4096u /* bytes moved by one chunked request */
 
 #define TITHE_DISK_PARTITIONS_MAX 16u /* shown of one disk */
+#define TITHE_PARTITION_NAME_MAX  40u /* with the final NUL */
 
 /* File descriptors of the steward. 0 and 1 carry raw bytes of the management line (frames, COBS between zero
  * bytes); a write to 1 is put on the line whole, never torn by a log line. A write to 2 becomes log lines
@@ -375,6 +376,7 @@ struct tithe_create {
     char kernel[TITHE_NAME_MAX]; /* image names, e.g. "vmlinuz" */
     char module[TITHE_NAME_MAX]; /* initrd or Multiboot module; "" for none */
     char cmdline[TITHE_CMDLINE_MAX];
+    char disk[TITHE_PARTITION_NAME_MAX]; /* name of the partition that is its disk; "" for none */
     uint64_t size_pages;
     uint64_t min_pages;
     uint64_t max_pages; /* <= size_pages */
@@ -471,7 +473,7 @@ struct tithe_partition {
     uint64_t first_sector;
     uint64_t sectors;
     uint8_t type[16]; /* GUID, in the byte order it has on the disk (UEFI 2.10, 5.3.3) */
-    char name[40];
+    char name[TITHE_PARTITION_NAME_MAX];
     uint32_t number; /* its place in the table, from 1 */
     uint32_t swap;   /* 1: of Tithe's own type, for swap */
 };

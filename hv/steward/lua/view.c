@@ -249,6 +249,7 @@ void view_push_create(lua_State *L, const struct tithe_create *vm)
     set_text(L, "kernel", vm->kernel);
     set_text(L, "module", vm->module);
     set_text(L, "cmdline", vm->cmdline);
+    set_text(L, "disk", vm->disk);
     set_integer(L, "size_pages", vm->size_pages);
     set_integer(L, "max_pages", vm->max_pages);
     set_integer(L, "min_pages", vm->min_pages);

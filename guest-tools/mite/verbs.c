@@ -7,9 +7,11 @@
 #include "clock.h"
 #include "console.h"
 #include "cpu.h"
+#include "disk.h"
 #include "fpu.h"
 #include "hostile.h"
 #include "hostile_balloon.h"
+#include "hostile_disk.h"
 #include "pages.h"
 #include "power.h"
 #include "ticks.h"
@@ -281,6 +283,23 @@ static const char *verb_badballoon(const struct verb_call *call)
     return NULL;
 }
 
+static const char *verb_disk(const struct verb_call *call)
+{
+    uint32_t page_count, rounds;
+    struct pace pace;
+    const char *reason = parse_amount(call->arguments[0], &page_count, &pace);
+    if (!reason) reason = parse_count(call->arguments[1], 1, &rounds);
+    if (!reason && !call->dry) disk_run(page_count, rounds);
+    return reason;
+}
+
+static const char *verb_baddisk(const struct verb_call *call)
+{
+    if (!hostile_disk_known(call->arguments[0])) return "no such act; see README.md";
+    if (!call->dry) hostile_disk_run(call->arguments[0]);
+    return NULL;
+}
+
 static const char *verb_exit(const struct verb_call *call)
 {
     uint64_t code = 0;
@@ -324,6 +343,7 @@ static const struct verb verbs[] = {
     {"bench", 1, 2, verb_bench},       {"fpu", 1, 1, verb_fpu},
     {"badop", 1, 1, verb_badop},       {"badballoon", 1, 1, verb_badballoon},
     {"together", 2, 3, verb_together}, {"burn", 1, 1, verb_burn},
+    {"disk", 1, 2, verb_disk},         {"baddisk", 1, 1, verb_baddisk},
     {"spoil", 0, 0, verb_spoil},       {"crash", 0, 0, verb_crash},
 };
 

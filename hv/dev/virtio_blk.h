@@ -16,11 +16,11 @@
 
 #define BLK_SECTOR_BYTES 512u
 /* Under way at once; the rest waits in the guest's ring. */
-#define BLK_REQUESTS 8u
+#define BLK_REQUESTS     8u
 /* Of one request. What drivers are told to keep to (31 segments of a page each, 2 pieces where they are not aligned) is less. */
-#define BLK_PIECES_MAX  64u
-#define BLK_SECTORS_MAX 256u
-#define BLK_SEG_MAX     31u
+#define BLK_PIECES_MAX   64u
+#define BLK_SECTORS_MAX  256u
+#define BLK_SEG_MAX      31u
 
 /* virtio 1.2 5.2.6 */
 enum blk_op { BLK_READ = 0, BLK_WRITE = 1, BLK_FLUSH = 4 };
@@ -63,8 +63,8 @@ struct virtio_device;
 
 struct virtio_blk {
     uint64_t sectors;
-    uint32_t epoch; /* grows with every reset: older requests are not given back any more */
-    uint32_t busy;  /* requests, of whatever epoch */
+    uint32_t epoch;            /* grows with every reset: older requests are not given back any more */
+    uint32_t busy;             /* requests, of whatever epoch */
     uint64_t requests, errors; /* ever */
     struct blk_request request[BLK_REQUESTS];
 };

@@ -63,8 +63,7 @@ void p2m_unpin(struct p2m *p2m, gfn_t gfn, mfn_t mfn)
         frame_wrong_state("unpin", mfn);
     if (--f->check == 0) {
         uint64_t *slot = p2m_find(p2m, gfn, &level);
-        if (p2m_entry_type(p2m->format, pt_load(slot)) == P2M_SAMPLED)
-            (void)sample_restore(p2m, slot, true);
+        if (p2m_entry_type(p2m->format, pt_load(slot)) == P2M_SAMPLED) (void)sample_restore(p2m, slot, true);
         const uint64_t old = __atomic_fetch_and(slot, ~PT_PINNED, __ATOMIC_ACQ_REL);
         if (!(old & PT_PINNED) || p2m_entry_mfn(p2m->format, old) != mfn)
             panic("VM slot %u, gfn 0x%lx: pinned, but entry 0x%lx is not", p2m->owner, gfn, old);

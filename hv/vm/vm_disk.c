@@ -98,8 +98,8 @@ static enum p2m_touch add(struct vm *vm, struct transfer *t, const struct blk_re
     }
     const uint32_t i = t->count++;
     t->pinned[i] = mfn;
-    t->segment[i] = (struct disk_segment){
-        .mfn = mfn, .offset = piece->gpa & (PAGE_BYTES - 1), .bytes = piece->bytes};
+    t->segment[i] =
+        (struct disk_segment){.mfn = mfn, .offset = piece->gpa & (PAGE_BYTES - 1), .bytes = piece->bytes};
     if (mfn < disk_dma_limit()) {
         vm->io.direct_pieces++;
         return P2M_TOUCH_OK;

@@ -29,7 +29,7 @@ static void must(bool holds, const char *what)
 static const uint16_t ports[] = {0x20,  0x21,  0xA0,  0xA1,  0x4D0, 0x4D1, 0x40,  0x41,  0x42,  0x43,  0x61,
                                  0x60,  0x64,  0x70,  0x71,  0x92,  0xF4,  0xCF8, 0xCF9, 0xCFC, 0x600, 0x601,
                                  0x602, 0x3F8, 0x3F9, 0x3FA, 0x3FB, 0x3FC, 0x3FD, 0x3FE, 0x3FF, 0x3F6};
-static const gpa_t windows[] = {LAPIC_BASE, IOAPIC_BASE, VIRTIO_MMIO_BASE, VIRTIO_MMIO_BASE};
+static const gpa_t windows[] = {LAPIC_BASE, IOAPIC_BASE, VIRTIO_MMIO_BASE, BLK_MMIO_BASE};
 
 static void port_access(bool write)
 {
@@ -96,10 +96,26 @@ static void interrupts_are_taken(void)
         must(platform_pic_take(&dm.platform) == vector, "the 8259 gives another vector than it said");
 }
 
+/* A request to the disk that makes sense, but for what the input says otherwise. */
+static void disk_request(void)
+{
+    const uint64_t header[2] = {take(1) % 16 ? take(1) % 6 : take(4),
+                                take(1) % 16 ? take(2) % 1024 : take(8)};
+    const uint16_t at = (uint16_t)take(1) % (RING_SIZE - 3);
+    const uint16_t data_flags = header[0] == BLK_READ ? 3 : 1;
+    put(BUFFER, header, sizeof header);
+    descriptor(BLK_QUEUE, at, BUFFER, 16, 1, (uint16_t)(at + 1));
+    descriptor(BLK_QUEUE, at + 1u, BUFFER + take(2), take(1) % 8 ? 512u << take(1) % 9 : (uint32_t)take(4),
+               take(1) % 16 ? data_flags : (uint16_t)take(1), (uint16_t)(at + 2));
+    descriptor(BLK_QUEUE, at + 2u, take(1) % 16 ? BUFFER + take(2) : take(4), 1, 2, 0);
+    make_available(BLK_QUEUE, at);
+    write32(BLK_MMIO_BASE + 0x050, 0);
+}
+
 static void memory_changes(void)
 {
-    const unsigned queue = (unsigned)take(1) % 4;
-    switch (take(1) % 4) {
+    const unsigned queue = (unsigned)take(1) % 5;
+    switch (take(1) % 6) {
     case 0:
         descriptor(queue, (unsigned)take(1) % RING_SIZE, take(4), (uint32_t)take(3), (uint16_t)take(1),
                    (uint16_t)take(1));
@@ -110,7 +126,9 @@ static void memory_changes(void)
         put(DESC(queue) + take(2) % 0x2FFC, &value, sizeof value);
         break;
     }
-    default: notify_queue(queue); break;
+    case 3:
+    case 4: disk_request(); break;
+    default: write32(queue == BLK_QUEUE ? BLK_MMIO_BASE + 0x050 : VIRTIO_MMIO_BASE + 0x050, queue % 4); break;
     }
 }
 
@@ -118,7 +136,11 @@ static void the_core_acts(void)
 {
     uint8_t bytes[64];
     uint64_t offset;
-    switch (take(1) % 8) {
+    switch (take(1) % 10) {
+    case 8:
+        if (dm.disk_count != 0) dev_machine_disk_done((unsigned)take(1) % dm.disk_count, take(1) & 1);
+        break;
+    case 9: dm.disk_start = (enum blk_start)(take(1) % 3); break;
     case 0: platform_balloon_target(&dm.platform, take(8)); break;
     case 1: platform_balloon_poll_stats(&dm.platform); break;
     case 2:
@@ -138,6 +160,7 @@ static void the_core_acts(void)
         reg_write(0x070, 0);
         for (unsigned i = 0; i < 4; i++) memset(dm.ram + DESC(i), 0, 0x3000);
         driver_start(0x37 | VIRTIO_F_VERSION_1);
+        blk_driver_start();
         for (unsigned i = 0; i < VCPUS; i++)
             (void)platform_mmio_write(&dm.platform, i, LAPIC_BASE + 0xF0, 4, 0x1FF, 0);
         ioapic_set(GSI_VIRTIO, 0x50 | 1u << 15);
@@ -158,6 +181,7 @@ static void check(void)
         const struct virtqueue *q = &dm.platform.balloon_transport.queue[i];
         must(!q->ready || virtqueue_valid(q), "a queue became invalid while ready");
     }
+    must(dm.blk.busy == dm.disk_count, "the disk has lost count");
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
         const uint64_t r = dm.platform.ioapic.redirection[pin];
         must((r & 1u << 15) != 0 || (r & 1u << 14) == 0, "remote IRR of an edge-triggered pin");
@@ -169,6 +193,7 @@ void fuzz_io(const uint8_t *data, size_t size)
     next = data;
     end = data + size;
     dev_machine_reset();
+    dev_machine_add_disk();
     while (next < end) {
         switch (take(1) % 8) {
         case 0: port_access(false); break;

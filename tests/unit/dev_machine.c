@@ -110,6 +110,44 @@ static uint64_t wall_ns(void *ctx)
     return dm.wall_ns;
 }
 
+static enum blk_start disk_start(void *ctx, struct blk_request *r)
+{
+    uint64_t bytes = 0;
+    (void)ctx;
+    /* What the core may rely on. */
+    assert_true(r->op == BLK_READ || r->op == BLK_WRITE || r->op == BLK_FLUSH);
+    assert_true(r->count <= BLK_PIECES_MAX && (r->op == BLK_FLUSH) == (r->count == 0));
+    for (unsigned i = 0; i < r->count; i++) {
+        const struct blk_piece *p = &r->piece[i];
+        assert_true(p->bytes != 0 && ((p->gpa | p->bytes) & 1) == 0);
+        assert_true((p->gpa & (PAGE_BYTES - 1)) + p->bytes <= PAGE_BYTES);
+        bytes += p->bytes;
+    }
+    assert_true(bytes % BLK_SECTOR_BYTES == 0 && bytes <= BLK_SECTORS_MAX * BLK_SECTOR_BYTES);
+    assert_true(r->op == BLK_FLUSH ||
+                (r->sector < DISK_SECTORS && bytes / BLK_SECTOR_BYTES <= DISK_SECTORS - r->sector));
+    if (dm.disk_start != BLK_STARTED) return dm.disk_start;
+    assert_true(dm.disk_count < BLK_REQUESTS);
+    dm.disk_request[dm.disk_count++] = r;
+    dm.disk_starts++;
+    return BLK_STARTED;
+}
+
+void dev_machine_disk_done(unsigned place, bool ok)
+{
+    struct blk_request *r = dm.disk_request[place];
+    assert_true(place < dm.disk_count);
+    dm.disk_count--;
+    for (unsigned i = place; i < dm.disk_count; i++) dm.disk_request[i] = dm.disk_request[i + 1];
+    virtio_blk_done(&dm.platform.blk_transport, r, ok, dm.now_ns);
+}
+
+void dev_machine_add_disk(void)
+{
+    virtio_blk_init(&dm.blk, DISK_SECTORS);
+    platform_add_disk(&dm.platform, &dm.blk);
+}
+
 static const struct platform_ops ops = {
     .mem_read = mem_read,
     .mem_write = mem_write,
@@ -125,6 +163,7 @@ static const struct platform_ops ops = {
     .balloon_report = balloon_report,
     .balloon_driver = balloon_driver,
     .wall_ns = wall_ns,
+    .disk_start = disk_start,
 };
 
 void dev_machine_reset(void)

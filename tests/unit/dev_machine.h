@@ -32,6 +32,10 @@ struct dev_machine {
     size_t given_count, taken_count;
     unsigned driver_ups, driver_downs;
     uint32_t given[GFNS_MAX], taken[GFNS_MAX];
+    struct virtio_blk blk;
+    enum blk_start disk_start;                          /* what to answer */
+    unsigned disk_starts, disk_count;                   /* ever; under way */
+    struct blk_request *disk_request[2 * BLK_REQUESTS]; /* these, in order */
     uint8_t ram[RAM_BYTES];
 };
 
@@ -40,6 +44,12 @@ extern struct dev_machine dm;
 /* A machine just switched on: LAPICs enabled as xAPIC, software-disabled. */
 void dev_machine_reset(void);
 int dev_machine_setup(void **state);
+
+/* The machine has a disk of so many sectors. */
+#define DISK_SECTORS 1000u
+void dev_machine_add_disk(void);
+/* Ends the request in this place. */
+void dev_machine_disk_done(unsigned place, bool ok);
 
 uint32_t in8(uint16_t port);
 void out8(uint16_t port, uint8_t value);
@@ -56,10 +66,10 @@ void ioapic_set(unsigned pin, uint64_t entry);
 uint64_t ioapic_get(unsigned pin);
 
 extern const struct CMUnitTest uart_tests[], apic_tests[], ipi_tests[], timer_tests[], legacy_tests[],
-    ports_tests[], virtio_tests[], balloon_tests[], acpi_tests[], cpuid_tests[], msr_tests[];
+    ports_tests[], virtio_tests[], balloon_tests[], blk_tests[], acpi_tests[], cpuid_tests[], msr_tests[];
 extern const size_t uart_test_count, apic_test_count, ipi_test_count, timer_test_count, legacy_test_count,
-    ports_test_count, virtio_test_count, balloon_test_count, acpi_test_count, cpuid_test_count,
-    msr_test_count;
+    ports_test_count, virtio_test_count, balloon_test_count, blk_test_count, acpi_test_count,
+    cpuid_test_count, msr_test_count;
 
 #define TEST(f) cmocka_unit_test_setup(f, dev_machine_setup)
 

@@ -4,27 +4,39 @@
  */
 #include "dev_virtio.h"
 
+static void start_at(gpa_t base, unsigned first_queue, unsigned queues, uint64_t features)
+{
+    write32(base + 0x070, 0);
+    write32(base + 0x070, 1);
+    write32(base + 0x070, 3);
+    for (unsigned i = 0; i < 2; i++) {
+        write32(base + 0x024, i);
+        write32(base + 0x020, (uint32_t)(features >> 32 * i));
+    }
+    write32(base + 0x070, 11);
+    assert_int_equal(read32(base + 0x070), 11);
+    for (unsigned i = 0; i < queues; i++) {
+        write32(base + 0x030, i);
+        write32(base + 0x038, RING_SIZE);
+        write32(base + 0x080, DESC(first_queue + i));
+        write32(base + 0x090, AVAIL(first_queue + i));
+        write32(base + 0x0A0, USED(first_queue + i));
+        write32(base + 0x044, 1);
+        assert_int_equal(read32(base + 0x044), 1);
+    }
+    write32(base + 0x070, 15);
+}
+
 void driver_start(uint64_t features)
 {
-    reg_write(0x070, 0);
-    reg_write(0x070, 1);
-    reg_write(0x070, 3);
-    for (unsigned i = 0; i < 2; i++) {
-        reg_write(0x024, i);
-        reg_write(0x020, (uint32_t)(features >> 32 * i));
-    }
-    reg_write(0x070, 11);
-    assert_int_equal(reg_read(0x070), 11);
-    for (unsigned i = 0; i < 4; i++) {
-        reg_write(0x030, i);
-        reg_write(0x038, RING_SIZE);
-        reg_write(0x080, DESC(i));
-        reg_write(0x090, AVAIL(i));
-        reg_write(0x0A0, USED(i));
-        reg_write(0x044, 1);
-        assert_int_equal(reg_read(0x044), 1);
-    }
-    reg_write(0x070, 15);
+    start_at(VIRTIO_MMIO_BASE, 0, 4, features);
+}
+
+void blk_driver_start(void)
+{
+    static const uint8_t zero[0x3000];
+    put(DESC(BLK_QUEUE), zero, sizeof zero);
+    start_at(BLK_MMIO_BASE, BLK_QUEUE, 1, VIRTIO_F_VERSION_1);
 }
 
 void descriptor(unsigned queue, unsigned index, uint64_t gpa, uint32_t bytes, uint16_t flags, uint16_t next)

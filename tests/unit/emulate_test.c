@@ -102,6 +102,12 @@ void platform_out(struct platform *p, uint16_t port, unsigned bytes, uint32_t va
     (void)p, (void)port, (void)bytes, (void)value, (void)now_ns;
 }
 
+bool platform_has_work(const struct platform *p)
+{
+    (void)p;
+    return false;
+}
+
 static void machine(uint32_t vcpus)
 {
     vm = (struct vm){.vcpu_count = vcpus};

@@ -30,6 +30,7 @@
 
 struct page {
     bool present, ballooned;
+    unsigned pinned;
     bool leaving; /* is being given away: nobody uses it, but a CPU may still know where it was */
     uint64_t word
         [WORDS]; /* what the guest finds there; of one that is not present: through a TLB that has not forgotten it */
@@ -51,11 +52,20 @@ static struct vm {
     struct translation tlb[VCPUS][PAGES];
 } vms[VMS];
 
+/* Devices at work. */
+static struct pin {
+    struct vm *vm;
+    unsigned page;
+    mfn_t mfn;
+    bool write, kept; /* kept: the page is no more */
+} pins[24];
+static unsigned pin_count;
+
 static const struct pt_format *format;
 static uint64_t seed, step, random_state, core;
 static unsigned flushing;
 static struct {
-    uint64_t shared, breaks, no_memory, resets, nested, most_shared, zeros, failed, refused;
+    uint64_t pins, kept, shared, breaks, no_memory, resets, nested, most_shared, zeros, failed, refused;
 } happened;
 
 static void check(bool ok, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -235,6 +245,55 @@ static void device(struct vm *vm)
     check(got != P2M_TOUCH_HOLE, "a device finds a hole");
 }
 
+static void pin(struct vm *vm)
+{
+    struct pin pin = {.vm = vm, .page = (unsigned)random_below(PAGES), .write = random_below(2)};
+    struct page *p = &vm->page[pin.page];
+
+    if (p->leaving || pin_count == sizeof(pins) / sizeof(*pins)) return;
+    const enum p2m_touch got = p2m_pin(&vm->p2m, FIRST_GFN + pin.page, pin.write, &pin.mfn);
+    check(got != P2M_TOUCH_HOLE, "a pin finds a hole");
+    if (got != P2M_TOUCH_OK) return;
+    touched(vm, pin.page);
+    check(!pin.write || pin.mfn != MFN_NONE, "a page to be written to was left shared");
+    if (pin.mfn == MFN_NONE) return;
+    p->pinned++;
+    pins[pin_count++] = pin;
+    happened.pins++;
+}
+
+/* A device reads or writes; or it is done. */
+static void pinned_step(void)
+{
+    const uint64_t what = random_below(12);
+    struct pin *pin = &pins[random_below(pin_count + 1)];
+
+    if (pin == &pins[pin_count]) return;
+    struct page *p = &pin->vm->page[pin->page];
+    uint64_t *words = mfn_to_virt(pin->mfn), at = random_below(WORDS);
+    if (what == 0) {
+        if (!pin->kept) p->pinned--;
+        p2m_unpin(pin->kept ? NULL : &pin->vm->p2m, FIRST_GFN + pin->page, pin->mfn);
+        *pin = pins[--pin_count];
+    } else if (pin->kept) {
+        words[at] = random_below(UINT64_MAX); /* nobody's */
+    } else if (pin->write) {
+        words[at] = p->word[at] = random_below(2);
+    } else {
+        check_page(pin->vm, pin->page, words, "reads a device by itself");
+    }
+}
+
+static void keep_pins(struct vm *vm)
+{
+    for (unsigned i = 0; i < pin_count; i++) {
+        if (pins[i].vm != vm) continue;
+        vm->page[pins[i].page].pinned = 0;
+        happened.kept += !pins[i].kept;
+        pins[i].kept = true;
+    }
+}
+
 static void sample(struct vm *vm)
 {
     if (random_below(4) == 0) sample_ask(&vm->p2m, random_below(100), TITHE_SAMPLE_UNMAP);
@@ -245,6 +304,7 @@ static bool page_given(struct vm *vm, unsigned i)
 {
     struct page *p = &vm->page[i];
 
+    if (p->pinned) return false;
     p->leaving = true;
     if (p->ballooned) return false;
     p->ballooned = true;
@@ -278,6 +338,7 @@ static void discard(struct vm *vm)
 
     for (unsigned i = first; i < first + count; i++) {
         struct page *p = &vm->page[i];
+        if (p->pinned) continue;
         had += p->present;
         p->leaving = true;
         p->present = false;
@@ -308,6 +369,7 @@ static void forget(struct vm *vm)
 {
     for (unsigned i = 0; i < PAGES; i++) vm->page[i].present = vm->page[i].ballooned = false;
     memset(vm->tlb, 0, sizeof(vm->tlb));
+    keep_pins(vm);
     vm->ballooned = 0;
     vm->one_group = true;
     happened.resets++;
@@ -377,6 +439,8 @@ static void in_between(void)
             device(random_vm());
         else if (what < 12)
             sample(random_vm());
+        else if (what < 14)
+            pinned_step();
         else
             guest_step();
         happened.nested++;
@@ -424,6 +488,7 @@ static void compare(void)
             check(!(entry & PT_SHARED) == (frame_state(mfn) != FRAME_SHARED), "frame 0x%lx shared or not",
                   mfn);
             check(!(entry & PT_SHARED) || !(entry & format->write), "frame 0x%lx is writable", mfn);
+            check(!(entry & PT_PINNED) == !vm->page[i].pinned, "frame 0x%lx pinned or not", mfn);
             shared += (entry & PT_SHARED) != 0;
             check(!(entry & PT_SHARED) || !vm->one_group || frame_owner(mfn) == share_key(&vm->p2m),
                   "VM %u, page %u is shared across groups", number(vm), i);
@@ -454,8 +519,12 @@ static void one_step(void)
     host_env_cpu((uint32_t)random_below(CPUS));
     if (what < 6000)
         guest_step();
-    else if (what < 7000)
+    else if (what < 6500)
         device(vm);
+    else if (what < 6800)
+        pin(vm);
+    else if (what < 7000)
+        pinned_step();
     else if (what < 7150)
         balloon(vm);
     else if (what < 7300)
@@ -506,16 +575,19 @@ static void run(const struct pt_format *f, unsigned hash_bits, uint32_t count_ma
     for (struct vm *vm = vms; vm < vms + VMS; vm++) {
         if (vm->alive) destroy(vm);
     }
+    while (pin_count) pinned_step();
     compare();
     frames_counts(&c);
     check(c.free == FRAMES - core && c.shared == 0, "%lu frames are free at the end", c.free);
-    printf("# %lu shared, at most %lu saved, %lu breaks, %lu times no memory, %lu accesses during flushes, "
+    printf("# %lu pins, %lu of them outlived the page, %lu shared, at most %lu saved, %lu breaks, %lu times "
+           "no memory, %lu accesses during flushes, "
            "%lu stale hints, %lu "
            "compares failed, %lu refused\n",
-           happened.shared, happened.most_shared, happened.breaks, happened.no_memory, happened.nested,
-           counts.stale_hints, counts.compares_failed, counts.refused);
-    check(happened.shared && happened.breaks && happened.no_memory && happened.resets && happened.nested &&
-              happened.zeros && counts.stale_hints && happened.most_shared > 50,
+           happened.pins, happened.kept, happened.shared, happened.most_shared, happened.breaks,
+           happened.no_memory, happened.nested, counts.stale_hints, counts.compares_failed, counts.refused);
+    check(happened.kept > 5 && happened.pins > 100 && happened.shared && happened.breaks &&
+              happened.no_memory && happened.resets && happened.nested && happened.zeros &&
+              counts.stale_hints && happened.most_shared > 50,
           "too little happened");
     check(hash_bits == 64 || counts.compares_failed, "no collisions");
 }

@@ -96,7 +96,7 @@ static enum blk_result check(const struct virtio_blk *b, struct blk_request *r,
     return good ? BLK_OK : BLK_IO_ERROR;
 }
 
-/* False: the chain has no room for what every request has, and the device needs a reset. */
+/* False: the chain has no room for what every request has, or cannot be read. */
 static bool take(struct virtio_mmio *t, struct blk_request *r, const struct virtq_chain *chain)
 {
     struct header h;
@@ -111,13 +111,11 @@ static bool take(struct virtio_mmio *t, struct blk_request *r, const struct virt
     return true;
 }
 
-/* ---- from a request to its end ---- */
+/* ---- from a request to its end; false: try again later ---- */
 
-/* False: try again later. */
 static bool start(struct virtio_mmio *t, struct blk_request *r)
 {
-    const struct platform_ops *ops = t->platform->ops;
-    const enum blk_start start = ops->disk_start(t->platform->ctx, r);
+    const enum blk_start start = t->platform->ops->disk_start(t->platform->ctx, r);
     if (start == BLK_LATER) return false;
     r->state = start == BLK_STARTED ? BLK_BUSY : BLK_ENDED;
     r->result = BLK_IO_ERROR;
@@ -125,19 +123,20 @@ static bool start(struct virtio_mmio *t, struct blk_request *r)
     return true;
 }
 
-static void give_back(struct virtio_mmio *t, struct blk_request *r)
+static bool give_back(struct virtio_mmio *t, struct blk_request *r)
 {
     const uint8_t status = (uint8_t)r->result;
-    struct virtio_blk *b = blk_of(t);
-    const bool read = r->op == BLK_READ && r->result == BLK_OK;
-    r->state = BLK_FREE;
-    b->requests++;
-    b->errors += r->result == BLK_IO_ERROR;
+    const uint32_t read = r->op == BLK_READ && r->result == BLK_OK ? r->bytes : 0;
     if (!t->platform->ops->mem_write(t->platform->ctx, r->status_gpa, &status, 1)) {
+        if (platform_mem_away(t->platform)) return false;
         virtio_mmio_broken(t);
-        return;
+    } else if (!virtio_mmio_push(t, 0, r->head, read + 1)) {
+        return false;
     }
-    virtio_mmio_push(t, 0, r->head, 1 + (read ? r->bytes : 0));
+    r->state = BLK_FREE;
+    blk_of(t)->requests++;
+    blk_of(t)->errors += r->result == BLK_IO_ERROR;
+    return true;
 }
 
 static struct blk_request *find(struct virtio_blk *b, enum blk_state state)
@@ -148,37 +147,50 @@ static struct blk_request *find(struct virtio_blk *b, enum blk_state state)
     return NULL;
 }
 
-static bool notify(struct virtio_mmio *t, uint32_t queue, uint64_t now_ns)
+/* The next request to do something about; NULL: there is none. *away: there may be one later. */
+static struct blk_request *next(struct virtio_mmio *t, bool *away)
 {
     struct virtio_blk *b = blk_of(t);
     struct virtq_chain chain;
+    *away = false;
+    struct blk_request *r = find(b, BLK_ENDED);
+    if (r == NULL) r = find(b, BLK_WAITING);
+    if (r != NULL) return r;
+    r = find(b, BLK_FREE);
+    if (r == NULL) return NULL; /* the next that ends comes by here */
+    const enum virtq_pop pop = virtio_mmio_pop(t, 0, &chain);
+    *away = pop == VIRTQ_AWAY;
+    if (pop != VIRTQ_CHAIN) return NULL;
+    if (take(t, r, &chain)) return r;
+    *away = platform_mem_away(t->platform);
+    if (*away)
+        virtqueue_unpop(&t->queue[0]);
+    else
+        virtio_mmio_broken(t);
+    return NULL;
+}
+
+static bool notify(struct virtio_mmio *t, uint32_t queue, uint64_t now_ns)
+{
+    const uint32_t size = t->queue[queue].size;
+    bool away;
     (void)now_ns;
-    for (unsigned i = 0; i < t->queue[queue].size; i++) {
-        struct blk_request *r = find(b, BLK_WAITING);
-        if (r == NULL) {
-            r = find(b, BLK_FREE);
-            if (r == NULL) return false; /* the next that ends comes by here */
-            if (virtio_mmio_pop(t, queue, &chain) != VIRTQ_CHAIN) return false;
-            if (!take(t, r, &chain)) {
-                virtio_mmio_broken(t);
-                return false;
-            }
-        }
+    for (unsigned i = 0; i < size && virtio_mmio_running(t); i++) {
+        struct blk_request *r = next(t, &away);
+        if (r == NULL) return away;
         if (r->state == BLK_WAITING && !start(t, r)) return true;
-        if (r->state == BLK_ENDED) give_back(t, r);
-        if (!virtio_mmio_running(t)) return false;
+        if (r->state == BLK_ENDED && !give_back(t, r)) return true;
     }
-    return true;
+    return virtio_mmio_running(t);
 }
 
 void virtio_blk_done(struct virtio_mmio *t, struct blk_request *r, bool ok, uint64_t now_ns)
 {
     struct virtio_blk *b = blk_of(t);
     b->busy--;
-    r->state = BLK_FREE;
+    r->state = r->epoch == b->epoch ? BLK_ENDED : BLK_FREE;
     r->result = ok ? BLK_OK : BLK_IO_ERROR;
-    if (r->epoch == b->epoch && virtio_mmio_running(t)) give_back(t, r);
-    virtio_mmio_notify(t, 0, now_ns); /* others may have waited for this one */
+    virtio_mmio_notify(t, 0, now_ns); /* gives it back; and others may have waited for this one */
 }
 
 /* ---- configuration ---- */

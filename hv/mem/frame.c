@@ -17,8 +17,8 @@ struct frame_pool frame_pool = {.lock = LOCK_INIT(LOCK_FRAMES), .free_head = FRA
 /* Frames that are freed under one hold of the lock: others' first touches wait for it. */
 #define PIECE 256u
 
-static const char *const state_names[FRAME_STATES] = {"absent", "free",   "core",    "table",
-                                                      "guest",  "parked", "stocked", "shared", "pinned"};
+static const char *const state_names[FRAME_STATES] = {"absent", "free",    "core",   "table", "guest",
+                                                      "parked", "stocked", "shared", "pinned"};
 
 size_t frames_bytes(mfn_t limit)
 {

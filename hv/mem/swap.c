@@ -131,7 +131,8 @@ static bool is_victim(struct p2m *p2m, uint64_t *entry, enum swap_pick pick, str
     const uint64_t accessed = p2m->format->accessed;
 
     /* A private page that is read-only is being shared, or has just been copied: that is not to be disturbed. */
-    if (p2m_entry_type(p2m->format, pt_load(entry)) != P2M_PRESENT || !(pt_load(entry) & p2m->format->write))
+    if (p2m_entry_type(p2m->format, pt_load(entry)) != P2M_PRESENT ||
+        !(pt_load(entry) & p2m->format->write) || pt_load(entry) & PT_PINNED)
         return false;
     if (pick != SWAP_COLD || !(pt_load(entry) & accessed)) return true;
     __atomic_fetch_and(entry, ~accessed, __ATOMIC_ACQ_REL);

@@ -135,9 +135,10 @@ static bool buffers_alloc(void)
                                    .disk.done = swap_request_ended};
         for (uint32_t page = 0; page < SWAP_CLUSTER; page++) {
             const bool wanted = ok && page < r->room;
-            const mfn_t mfn = wanted ? frame_alloc(FRAME_CORE, FRAME_OWNER_CORE, 0) : MFN_NONE;
+            const mfn_t mfn =
+                wanted ? frame_alloc_within(FRAME_CORE, FRAME_OWNER_CORE, 0, 0, disk_dma_limit()) : MFN_NONE;
             r->segments[page] = (struct disk_segment){.mfn = mfn, .bytes = PAGE_BYTES};
-            if (wanted && (mfn == MFN_NONE || mfn >= disk_dma_limit())) ok = false;
+            if (wanted && mfn == MFN_NONE) ok = false;
         }
     }
     if (!ok) buffers_free();

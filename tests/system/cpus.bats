@@ -11,7 +11,7 @@ teardown() { machines_cleanup; }
     machine a --hw amd --firmware none --memory 128M --cpus 4
     run -0 tithe top --count 2 --delay 1
     assert_line --regexp '^CPU% guest/core/steward/idle  0: .*  3: 0/[0-9]+/0/[0-9]+$'
-    experiment cpus 4
+    experiment cpus 4 house # QEMU's TCG: docs/running.md
 }
 
 @test "two CPUs on VT-x: the times of CPUs, VMs and vCPUs add up" {

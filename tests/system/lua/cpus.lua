@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- luacheck: read globals tithe
 -- Where the CPUs' time goes: what each CPU, each VM and each vCPU says adds up, also while a guest runs that never exits and
--- while a CPU has nothing to do. One argument: how many CPUs there are. All but one of them are kept busy.
+-- while a CPU has nothing to do. Arguments: how many CPUs there are, and "house" if the boot CPU runs no guests. All but one of
+-- them are kept busy.
 
 local m = require "machine"
 
 local CPUS = math.tointeger(tonumber(tithe.args[1]))
+local HOUSE = tithe.args[2] == "house"
 local WATCH_S = 4
 
 local function sum(list, field)
@@ -55,6 +57,7 @@ for i = 1, CPUS do
     m.expect(is.guest_ns + is.steward_ns + is.idle_ns <= now.host.now_ns * 1.01, "CPU %d: more than the time since boot", i - 1)
     m.expect(steward == 0 or i == 1, "the steward runs on CPU %d", i - 1)
 end
+m.equal(now.host.cpu[1].guest_ns == 0, HOUSE, "the boot CPU runs no guests")
 m.equal(now.host.idle_ns, sum(now.host.cpu, "idle_ns"), "the machine's idle time")
 
 -- What VMs have had is what CPUs have given.

@@ -41,6 +41,7 @@ struct p2m_swap {
     uint64_t reading;        /* of these, on their way in */
     uint64_t outs;           /* pages written since creation */
     uint64_t ins;            /* pages read */
+    uint64_t unwritten;      /* pages that were to go and needed no writing */
     uint64_t reserved;       /* slots; boot CPU */
     gfn_t cursor, in_cursor; /* boot CPU */
     /* Instructions being emulated: nothing goes out meanwhile, so that what was there stays there; atomic. */

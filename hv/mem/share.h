@@ -44,6 +44,10 @@ struct share_scan {
  * lives: by being the boot CPU, or by p2m_hold. */
 uint32_t share_scan(struct p2m *p2m, struct share_scan *scan, uint32_t pages);
 
+/* For a page that is to go, `mfn` its frame, which nobody can write to or find; with its map's lock. The shared frame that is equal to it,
+ * counted once more, for its entry to map; MFN_NONE: there is none. A frame that goes itself is put in front of *parked. */
+MUST_CHECK mfn_t share_join(struct p2m *p2m, mfn_t mfn, mfn_t *parked);
+
 /* The map of the VM in this slot, which till p2m_release p2m_destroy waits for; NULL: there is none (any more). No lock need be
  * held meanwhile, and whoever holds one must not wait for the boot CPU. */
 struct p2m *p2m_hold(uint16_t slot);

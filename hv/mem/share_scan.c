@@ -318,3 +318,28 @@ uint32_t share_scan(struct p2m *p2m, struct share_scan *scan, uint32_t pages)
     if (r.candidates) share_round(&r);
     return looked;
 }
+
+/* ---- a page on its way out ---- */
+
+mfn_t share_join(struct p2m *p2m, mfn_t mfn, mfn_t *parked)
+{
+    bool zero, met, room;
+
+    if (!__atomic_load_n(&frame_pool.count[FRAME_SHARED], __ATOMIC_RELAXED)) return MFN_NONE;
+    const uint8_t key = share_key(p2m);
+    const uint64_t hash = hash_of(mfn_to_virt(mfn), key, &zero);
+    lock_acquire(&share.lock);
+    const mfn_t found = share_find(hash, key, zero, mfn, &met, &room);
+    const bool counted = found != MFN_NONE && frame_state(found) == FRAME_SHARED && share_get(found);
+    lock_release(&share.lock);
+    if (!counted) return MFN_NONE;
+    if (zero || page_equal(mfn_to_virt(mfn), mfn_to_virt(found))) {
+        p2m_count_shared(p2m, found, 1);
+        return found;
+    }
+    lock_acquire(&share.lock);
+    share.counts.compares_failed++;
+    share_put(found, parked);
+    lock_release(&share.lock);
+    return MFN_NONE;
+}

@@ -8,6 +8,7 @@
 #include "lib/string.h"
 #include "mem/p2m_tables.h"
 #include "mem/page.h"
+#include "mem/share.h"
 #include "x86/cpu.h"
 
 /* Of the page and where it belongs, so that one from elsewhere is not it. */
@@ -125,7 +126,7 @@ static uint64_t next_random(void)
     return swap.random;
 }
 
-/* Whether the page at `entry` is to go. Sharing saves a page for nothing, so what is shared stays; compression's place is here, too. */
+/* Whether the page at `entry` is to go. Sharing saves a page for nothing, so what is shared stays. */
 static bool is_victim(struct p2m *p2m, uint64_t *entry, enum swap_pick pick, struct flush_batch *batch)
 {
     const uint64_t accessed = p2m->format->accessed;
@@ -165,18 +166,54 @@ static uint32_t unmap_victims(struct p2m *p2m, struct swap_request *r, uint32_t 
     return looked;
 }
 
-/* After the flush nobody writes to them any more. */
+/* Whether the page, which nobody can reach any more, can go without being written: zeros are what an untouched page has, too,
+ * and one that is equal to a shared frame maps that. */
+static bool goes_unwritten(struct p2m *p2m, const struct swap_slot *s, uint64_t *entry, mfn_t *parked)
+{
+    const struct pt_format *f = p2m->format;
+    const mfn_t mfn = swap.request[s->request].frame[s->page];
+
+    if (page_is_zero(mfn_to_virt(mfn))) {
+        pt_store(entry, pt_absent(f, P2M_UNTOUCHED));
+        give_up_frame(p2m, s, parked);
+    } else {
+        const mfn_t equal = share_join(p2m, mfn, parked);
+        if (equal == MFN_NONE) return false;
+        pt_store(entry, pt_leaf(f, equal << PAGE_SHIFT, 1, PT_READ | PT_EXEC) | PT_SHARED);
+        give_up_frame(p2m, s, parked);
+        p2m->present_pages++;
+    }
+    p2m->swap.pages--;
+    p2m->swap.unwritten++;
+    return true;
+}
+
+/* After the flush, when nobody writes to them any more. Pages that the guest has taken back, or that need no slot, are left out; the
+ * others move up, for they are to lie in one run. */
 static void fill_buffers(struct p2m *p2m, struct swap_request *r)
 {
+    const uint32_t count = r->count;
+    mfn_t parked = MFN_NONE;
+
     lock_acquire(&p2m->lock);
-    for (uint32_t i = 0; i < r->count; i++) {
+    r->count = 0;
+    for (uint32_t i = 0; i < count; i++) {
         struct swap_slot *s = &swap.slots[r->slot[i]];
+        const gfn_t gfn = s->gfn;
+        unsigned level;
+        uint64_t *entry = p2m_find(p2m, gfn, &level);
         if (s->state != SLOT_OUT) continue;
-        void *buffer = mfn_to_virt(r->segments[i].mfn);
-        memcpy(buffer, mfn_to_virt(r->frame[i]), PAGE_BYTES);
-        s->hash = hash_of(buffer, s->gfn, r->slot[i]);
+        s->state = SLOT_DROPPED;
+        if (goes_unwritten(p2m, s, entry, &parked)) continue;
+        const uint32_t place = r->count, slot = r->slot[place];
+        void *buffer = mfn_to_virt(r->segments[place].mfn);
+        swap_request_add(r, slot, gfn, SLOT_OUT, r->frame[i]);
+        pt_store(entry, p2m_swapped(p2m->format, slot));
+        page_copy(buffer, mfn_to_virt(r->frame[i]));
+        swap.slots[slot].hash = hash_of(buffer, gfn, slot);
     }
     lock_release(&p2m->lock);
+    frames_unpark(&parked);
 }
 
 uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t *looked)
@@ -195,14 +232,13 @@ uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t
     FLUSH_BATCH(batch, p2m);
     if (got) *looked = unmap_victims(p2m, r, first, got, pick, &batch);
     flush_discharge(&batch);
-    for (uint32_t i = r->count; i < got; i++) swap_slot_release(first + i, false);
     const uint32_t count = r->count;
-    if (!count) {
-        swap_request_put(r);
-        return 0;
-    }
     fill_buffers(p2m, r);
-    swap_request_submit(r);
+    for (uint32_t i = r->count; i < got; i++) swap_slot_release(first + i, false);
+    if (r->count)
+        swap_request_submit(r);
+    else
+        swap_request_put(r);
     took(DISK_WRITE, start);
     return count;
 }

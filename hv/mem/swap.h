@@ -37,7 +37,8 @@ enum swap_pick {
     SWAP_COLD, /* a clock hand that takes pages whose accessed bit is clear, and clears the others' */
     SWAP_PICKS
 };
-/* Begins to write up to `pages` pages, one cluster at most. Shared pages stay. Returns how many; 0 when nothing could be begun
+/* Begins to send out up to `pages` pages, one cluster at most. Shared pages stay; pages of zeros and those that a shared frame of their
+ * group equals go at once, without being written. Returns how many; 0 when nothing could be begun
  * just now, or no page was found among those looked at (at most SWAP_LOOKS): *looked says how many those were. */
 #define SWAP_LOOKS 1024u
 uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t *looked);

@@ -54,7 +54,8 @@ const struct field vm_fields[] = {
     VM(reboots),         VM(console_offset),
     VM(swapped_pages),   VM(swap_reserved_pages),
     VM(swapped_out),     VM(swapped_in),
-    VM(swap_out_wanted), VM(prefetch_wanted),
+    VM(swap_unwritten),  VM(swap_out_wanted),
+    VM(prefetch_wanted),
 };
 const struct field guest_fields[] = {
     GUEST(updated_ns),      GUEST(free_pages),       GUEST(total_pages),

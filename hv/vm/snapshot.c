@@ -89,6 +89,7 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .swap_reserved_pages = vm->p2m.swap.reserved,
         .swapped_out = vm->p2m.swap.outs,
         .swapped_in = vm->p2m.swap.ins,
+        .swap_unwritten = vm->p2m.swap.unwritten,
         .swap_out_wanted = vm->swap_out_wanted,
         .prefetch_wanted = vm->prefetch_wanted,
         .created_ns = vm->created_ns,

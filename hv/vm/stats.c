@@ -46,6 +46,10 @@ static uint64_t swap_ins(const struct vm *vm)
 {
     return vm->p2m.swap.ins;
 }
+static uint64_t swap_unwritten(const struct vm *vm)
+{
+    return vm->p2m.swap.unwritten;
+}
 static uint64_t flushes(const struct vm *vm)
 {
     return vm->tlb_generation;
@@ -66,6 +70,7 @@ static const struct {
     {"map.flushes", flushes},
     {"swap.pages_out", swap_outs},
     {"swap.pages_in", swap_ins},
+    {"swap.pages_unwritten", swap_unwritten},
 };
 
 #define VM_SUMS ((uint32_t)(ARRAY_LEN(vm_sums) + EXIT_KINDS))

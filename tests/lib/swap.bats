@@ -52,7 +52,10 @@ policy = {
         local plan = {}
         for _, vm in ipairs(vms) do
             local p = policy.params
-            if p.verb == "swap_out" then
+            if p.verb == "share" then
+                plan[#plan + 1] = { verb = "share-group", vm = vm.id, group = 1 }
+                plan[#plan + 1] = { verb = "scan", vm = vm.id, pages = vm.name == "third" and 0 or vm.size_pages }
+            elseif p.verb == "swap_out" then
                 plan[#plan + 1] = { verb = p.verb, vm = vm.id, pages = math.max(p.pages - vm.swapped_pages, 0), pick = p.pick }
             elseif p.verb == "prefetch" then
                 plan[#plan + 1] = { verb = p.verb, vm = vm.id, pages = vm.swapped_pages }
@@ -76,6 +79,28 @@ END
     run -0 tithe ledger
     assert_line "the ledger balances"
     tithe destroy cold
+}
+
+@test "pages of zeros, and those of which there is a shared one, go without being written" {
+    tithe policy set verb=share
+    for vm in first second; do
+        tithe create $vm --size 8M --min 8M --mite 'touch:4M:alike,loop:forever:{idle:20ms}'
+    done
+    eventually 120 eval '[ $(vm_field second shared_pages) -ge 1000 ]'
+    tithe create third --size 16M --min 2M --mite 'touch:4M:alike,touch:4M:zero,idle:2s,loop:forever:{verify,idle:100ms}'
+    eventually 60 eval '[ $(vm_field third share_group) = 1 ] && [ $(vm_field third consumed_pages) -ge 2048 ]'
+    tithe policy set verb=swap_out
+    eventually 120 eval '[ $(vm_field third swap_unwritten) -ge 2000 ]'
+    assert [ "$(vm_field third swapped_out)" -lt 500 ]
+    tithe policy set verb=none
+    vm_says third 'verify ok pages=2048' 60
+    run -0 tithe ledger
+    assert_line "the ledger balances"
+    run -0 tithe console third --dump
+    refute_output --partial FAIL
+    tithe destroy first
+    tithe destroy second
+    tithe destroy third
 }
 
 @test "a disk that returns something else than was written: the guest that needs it is stopped, and sees nothing of it" {

@@ -213,6 +213,7 @@ struct tithe_vm_snapshot {
     uint64_t swap_reserved_pages; /* it can have no more of them */
     uint64_t swapped_out;         /* pages written since creation, ever growing; as the next */
     uint64_t swapped_in;
+    uint64_t swap_unwritten;  /* pages that were to go out and needed no writing: zeros, or shared instead */
     uint64_t swap_out_wanted; /* pages that are still to go, or come, as the last plan wants */
     uint64_t prefetch_wanted;
     uint64_t cpu_shares; /* weight against other VMs on the CPUs, all vCPUs together */

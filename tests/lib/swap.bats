@@ -11,7 +11,7 @@ setup_file() {
     DISK=$BATS_FILE_TMPDIR/disk.img
     head -c 200M /dev/zero >"$DISK"
     printf 'label: gpt\nstart=2048, size=380000, type=%s\n' $SWAP | sfdisk -q "$DISK"
-    machine_start "$(basename "$BATS_TEST_FILENAME" .bats | sed 's/swap-//')" --memory 64M --cpus 3 --disk "$DISK"
+    machine_start "$(basename "$BATS_TEST_FILENAME" .bats | sed 's/swap-//')" --memory 64M --cpus 3 --disk "$DISK" --cmdline tick_ms=250
 }
 
 teardown_file() {
@@ -79,6 +79,33 @@ END
     run -0 tithe ledger
     assert_line "the ledger balances"
     tithe destroy cold
+}
+
+@test "whoever misbehaves does so while its pages go out all the time" {
+    tithe policy set pages=4000
+    tithe policy set verb=swap_out
+    tithe create misuser --size 16M --min 2M --mite 'touch:6M,badballoon:all,verify,badop:int,badop:step,badop:paging,badop:realmode,verify,exit:9'
+    run -0 vm_end misuser 240
+    assert_equal "$(grep -c '^mite: badballoon .* survived .* restarted=yes$' <<<"$output")" 16
+    assert_equal "$(grep -c '^mite: badop .* survived ' <<<"$output")" 4
+    refute_output --partial FAIL
+    assert_stopped misuser exit 9
+    assert [ "$(vm_field misuser swapped_in)" -gt 0 ]
+    tithe create rebooter --size 16M --min 2M --mite 'touch:6M,verify,idle:300ms,verify,reboot'
+    tithe create crasher --size 16M --min 2M --mite 'touch:6M,verify,idle:600ms,verify,crash'
+    run vm_end crasher 120
+    refute_output --partial FAIL
+    assert_stopped crasher crash
+    eventually 120 eval '[ $(vm_field rebooter reboots) -ge 3 ]'
+    run -0 tithe console rebooter --dump
+    refute_output --partial FAIL
+    run -0 tithe ledger
+    assert_line "the ledger balances"
+    tithe destroy misuser
+    tithe destroy crasher
+    tithe destroy rebooter
+    tithe policy set verb=none
+    tithe policy set pages=2000
 }
 
 @test "pages of zeros, and those of which there is a shared one, go without being written" {

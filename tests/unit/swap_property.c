@@ -24,6 +24,7 @@
 #define SLOTS   640u
 #define FIRST   777u /* sector */
 #define PENDING 64u
+#define NEVER   UINT64_MAX
 
 struct guest {
     bool alive;
@@ -39,7 +40,7 @@ static uint8_t disk[SLOTS * PAGE_BYTES];
 static struct disk_request *pending[PENDING];
 static unsigned pending_count;
 static uint64_t seed, step, state;
-static bool may_fail, may_lie, quiet, poll_wanted, lost_allowed;
+static bool may_fail, may_lie, gone, quiet, poll_wanted, lost_allowed;
 static uint64_t outs, ins, waits, taken_back, stopped, write_failures, shared, unwritten;
 
 __attribute__((format(printf, 2, 3))) static void check(bool ok, const char *fmt, ...)
@@ -77,6 +78,7 @@ mfn_t disk_dma_limit(void)
 
 enum disk_status disk_submit(struct disk_request *r)
 {
+    if (gone) return DISK_NO_DISK;
     if (may_fail && below(40) == 0) return DISK_NO_DISK + 2; /* beyond the end: any refusal */
     check(pending_count < PENDING, "too many requests");
     pending[pending_count++] = r;
@@ -106,7 +108,9 @@ static void finish_one(void)
     const unsigned i = (unsigned)below(pending_count);
     struct disk_request *r = pending[i];
     pending[i] = pending[--pending_count];
-    if (may_fail && below(12) == 0) {
+    if (gone) {
+        r->status = DISK_NO_DISK;
+    } else if (may_fail && below(12) == 0) {
         r->status = DISK_FAILED;
         if (below(2)) transfer(r); /* and yet some of it may be there */
     } else {
@@ -329,13 +333,17 @@ static void one_step(void)
     }
 }
 
-static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie)
+/* `goes`: the step at which the disk is gone for good. */
+static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie, uint64_t goes)
 {
+    uint64_t outs_then = 0;
+
     seed = the_seed;
     state = seed * 2 + 1;
     may_fail = fail;
     may_lie = lie;
     lost_allowed = fail || lie;
+    gone = false;
     host_env_reset(FRAMES);
     frames_init(mfn_to_virt(0), FRAMES);
     const uint64_t table = (frames_bytes(FRAMES) + PAGE_BYTES - 1) / PAGE_BYTES;
@@ -344,7 +352,12 @@ static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie)
     frames_set_reserve(8);
     if (fail) share_hash_bits(8); /* and different pages collide */
     check(swap_init(0, FIRST, SLOTS), "no swap");
-    for (step = 0; step < steps; step++) one_step();
+    for (step = 0; step < steps; step++) {
+        if (step == goes) gone = lost_allowed = true;
+        if (step == goes + 1000) outs_then = outs; /* what was under way has ended */
+        one_step();
+    }
+    check(!gone || outs == outs_then, "pages go to a disk that is gone");
     while (pending_count || poll_wanted) {
         poll_wanted = false;
         swap_poll();
@@ -378,16 +391,19 @@ int main(int argc, char **argv)
 {
     const uint64_t steps = argc > 1 ? strtoull(argv[1], NULL, 10) : 300000;
 
-    printf("1..3\n");
-    run(1, steps, false, false);
+    printf("1..4\n");
+    run(1, steps, false, false, NEVER);
     check(outs && ins && waits && taken_back && shared && unwritten, "not everything was tried");
     done("guests' data through a disk that works");
-    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, false);
+    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, false, NEVER);
     check(stopped && write_failures, "no request failed");
     done("... that fails and refuses");
-    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, true);
+    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, true, NEVER);
     check(stopped, "no VM was stopped");
     done("... that tears and loses writes");
+    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 16, false, false, steps / 32);
+    check(stopped && write_failures, "nobody has noticed");
+    done("... that is gone one day");
     host_env_end();
     return 0;
 }

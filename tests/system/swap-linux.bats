@@ -1,0 +1,51 @@
+#!/usr/bin/env bats
+# Linux whose memory goes to swap beneath it, its kernel, page tables and programs as well as its data. tests/lib/swap.bats has the rest.
+
+load ../lib/machine
+
+setup_file() {
+    cd "$BATS_TEST_DIRNAME/../.." || exit
+    DISK=$BATS_FILE_TMPDIR/disk.img
+    truncate -s 300M "$DISK"
+    printf 'label: gpt\nstart=2048, size=600000, type=0EB00D6F-6F6A-455F-A7C8-23FB488147A7\n' | sfdisk -q "$DISK"
+    machine_start amd-none --memory 112M --cpus 3 --disk "$DISK" --cmdline tick_ms=250
+}
+
+teardown_file() {
+    machine_end
+}
+
+setup() {
+    cd "$BATS_TEST_DIRNAME/../.." || exit
+    assert_answers
+}
+
+@test "a guest with more memory than the machine, of which ever more is sent out: all its data is whole" {
+    local policy=$BATS_TEST_TMPDIR/out.lua
+    cat >"$policy" <<'END'
+return {
+    name = "out", api = 1,
+    tick = function(host, vms)
+        local plan = {}
+        for _, vm in ipairs(vms) do
+            plan[#plan + 1] = { verb = "swap_out", vm = vm.id, pages = vm.consumed_pages // 8, pick = host.generation % 2 == 0 and "cold" or "random" }
+        end
+        return plan
+    end,
+}
+END
+    tithe policy load "$policy"
+    tithe create linux --size 128M --min 32M --vcpus 2 \
+        --append "tithe.run=touch:48M,verify,rewrite,verify,free,touch:48M,verify tithe.then=poweroff"
+    run vm_end linux 240
+    assert_line "memload: PASS"
+    refute_output --partial FAIL
+    refute_output --partial BUG
+    assert_stopped linux poweroff
+    assert [ "$(vm_field linux swapped_in)" -gt 1000 ]
+    assert [ "$(vm_field linux swap_unwritten)" -gt 0 ]
+}
+
+@test "the machine ends well" {
+    assert_machine_ends_well
+}

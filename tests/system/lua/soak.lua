@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- luacheck: read globals tithe
 -- Everything at once for a while, in an order that a seed decides: guests with more vCPUs in all than there are CPUs that
--- verify their data all the time, created, destroyed, paused, rebooted, crashed; targets by hand and by two policies that
--- replace each other; shares, ledgers. Every guest's script ends by itself. When the time is over the last ones are waited
+-- verify their data all the time, created, destroyed, paused, rebooted, crashed; targets by hand and by policies that
+-- replace each other, one of which swaps; shares, ledgers. Every guest's script ends by itself. When the time is over the last ones are waited
 -- for, and then nothing may be left of any of them. What comes next depends on what has ended meanwhile: the same seed makes
 -- a run alike, not the same. Arguments: seconds of the host's, seed (a number), then "slow" for a machine that is, and
 -- "linux" for Linux guests among the others.
@@ -168,7 +168,36 @@ local function unpause(vm)
     vm.paused, vm.heard = nil, tithe.host_now()
 end
 
+-- Of the machine's policies, and, where there is swap, one that sends a part of every guest there now and then, and has it back.
 local policies = { "proportional", "equal" }
+if tithe.info().swap_pages > 0 then
+    local file = assert(io.open("policy-lua/equal.lua"))
+    local source = file:read("a"):gsub("return policy%s*$", [[
+local balance, turn = policy.tick, 0
+function policy.tick(host, vms)
+    local plan = balance(host, vms) or {}
+    for _, vm in ipairs(vms) do
+        turn = (turn + 1) % 7
+        if turn == 0 and vm.swapped_pages > 0 then
+            plan[#plan + 1] = { verb = "prefetch", vm = vm.id, pages = vm.swapped_pages }
+        elseif turn % 2 == 1 then
+            plan[#plan + 1] = { verb = "swap_out", vm = vm.id, pages = vm.consumed_pages // 4, pick = turn == 3 and "cold" or "random" }
+        end
+    end
+    return plan
+end
+policy.event = policy.tick
+return policy
+]])
+    file:close()
+    table.insert(policies, 1, m.policy("swapper", source))
+end
+
+local function next_policy()
+    tithe.policy_load(policies[1])
+    table.insert(policies, table.remove(policies, 1))
+    return true
+end
 
 local ACTIONS = {
     { 6, "created", create },
@@ -191,11 +220,7 @@ local ACTIONS = {
     end },
     { 2, "shares", function(vm) return if_alive(tithe.shares, vm.id, pick { 100, 1000, 5000 }) end },
     { 2, "CPU shares", function(vm) return if_alive(tithe.cpu_shares, vm.id, pick { 50, 1000, 8000 }) end },
-    { 1, "policy", function()
-        tithe.policy_load(policies[1])
-        policies[1], policies[2] = policies[2], policies[1]
-        return true
-    end },
+    { 1, "policy", next_policy },
     { 1, "ledger", function()
         m.balanced()
         return true
@@ -237,6 +262,7 @@ end
 
 local function soak()
     local told, most, sum = 0, 0, 0
+    next_policy()
     while tithe.host_now() - began < SECONDS do
         step = step + 1
         if #vms < 5 or total("vcpus") <= 2 * cpus then create() end
@@ -272,6 +298,10 @@ local function soak()
     end
     m.say("the last guests ended after %.0f s more", tithe.host_now() - ending)
 
+    local stats = tithe.stats()
+    m.say("swap: %d pages out, %d in, %d not written", stats["swap.pages_out"], stats["swap.pages_in"], stats["swap.pages_unwritten"])
+    m.expect(tithe.info().swap_pages == 0 or stats["swap.pages_in"] > 0, "no page has come back from swap")
+    m.equal(stats["swap.errors"] + stats["swap.corrupt_pages"], 0, "requests to swap that failed")
     m.equal(tithe.info().steward_restarts, 0, "restarts of the steward")
     m.expect((counts.verified or 0) > 0, "no guest has verified its data")
     local ledger = m.balanced()

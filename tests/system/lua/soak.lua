@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- luacheck: read globals tithe
 -- Everything at once for a while, in an order that a seed decides: guests with more vCPUs in all than there are CPUs that
--- verify their data all the time, created, destroyed, paused, rebooted, crashed; targets by hand and by policies that
--- replace each other, one of which swaps; shares, ledgers. Every guest's script ends by itself. When the time is over the last ones are waited
--- for, and then nothing may be left of any of them. What comes next depends on what has ended meanwhile: the same seed makes
--- a run alike, not the same. Arguments: seconds of the host's, seed (a number), then "slow" for a machine that is, and
+-- verify their data all the time, created, destroyed, paused, rebooted, crashed; targets by hand and by policies, one of which
+-- swaps, that replace each other; shares, ledgers. Every guest's script ends by itself. When the time is over the last ones are
+-- waited for, and then nothing may be left of any of them. What comes next depends on what has ended meanwhile: the same seed
+-- makes a run alike, not the same. Arguments: seconds of the host's, seed (a number), then "slow" for a machine that is, and
 -- "linux" for Linux guests among the others.
 
 local m = require "machine"
@@ -172,7 +172,7 @@ end
 local policies = { "proportional", "equal" }
 if tithe.info().swap_pages > 0 then
     local file = assert(io.open("policy-lua/equal.lua"))
-    local source = file:read("a"):gsub("return policy%s*$", [[
+    local source = file:read("a"):gsub("return policy%s*$", "") .. [[
 local balance, turn = policy.tick, 0
 function policy.tick(host, vms)
     local plan = balance(host, vms) or {}
@@ -181,14 +181,15 @@ function policy.tick(host, vms)
         if turn == 0 and vm.swapped_pages > 0 then
             plan[#plan + 1] = { verb = "prefetch", vm = vm.id, pages = vm.swapped_pages }
         elseif turn % 2 == 1 then
-            plan[#plan + 1] = { verb = "swap_out", vm = vm.id, pages = vm.consumed_pages // 4, pick = turn == 3 and "cold" or "random" }
+            plan[#plan + 1] = { verb = "swap_out", vm = vm.id, pages = vm.consumed_pages // 4,
+                pick = turn == 3 and "cold" or "random" }
         end
     end
     return plan
 end
 policy.event = policy.tick
 return policy
-]])
+]]
     file:close()
     table.insert(policies, 1, m.policy("swapper", source))
 end

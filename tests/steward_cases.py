@@ -521,6 +521,9 @@ BAD_SCRIPTS = {
     'scan: too many': (TICK % "return { { verb = 'scan', vm = 1, pages = vms[1].size_pages + 1 } }", 'refused', 'too-many'),
     'group: none such': (TICK % "return { { verb = 'share-group', vm = 1, group = 128 } }", 'refused', 'no-such-way'),
     'group: pages': (TICK % "return { { verb = 'share-group', vm = 1, group = 1, pages = 1 } }", 'policy', "'pages'"),
+    'colour: none such': (TICK % "return { { verb = 'colour', vm = 1, colours = 1 << host.colours, pages = 0 } }", 'refused', 'no-such-way'),
+    'colour: too many': (TICK % "return { { verb = 'colour', vm = 1, colours = 1, pages = vms[1].size_pages + 1 } }", 'refused', 'too-many'),
+    'colour: no pages': (TICK % "return { { verb = 'colour', vm = 1, colours = 1 } }", 'policy', "no 'pages'"),
     'sample: twice': (TICK % "local a = { verb = 'sample', vm = 1, pages = 5 } return { a, a }", 'refused', 'twice'),
     # These kill the steward; the reason comes from the core's event.
     'crash': (TICK % 'tithe.test.crash()', 'policy', 'candidate bad.lua:3 in tick'),

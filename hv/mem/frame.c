@@ -29,8 +29,12 @@ void frames_init(void *table, mfn_t limit)
 {
     if (limit > FRAMES_MAX) panic("frame table: %lu frames are more than 8 TiB of RAM", limit);
     memset(table, 0, frames_bytes(limit));
-    frame_pool = (struct frame_pool){
-        .lock = LOCK_INIT(LOCK_FRAMES), .table = table, .limit = limit, .free_head = FRAME_NO_LINK};
+    frame_pool = (struct frame_pool){.lock = LOCK_INIT(LOCK_FRAMES),
+                                     .table = table,
+                                     .limit = limit,
+                                     .free_head = FRAME_NO_LINK,
+                                     .colours = 1};
+    for (uint32_t i = 0; i < FRAME_COLOURS_MAX; i++) frame_pool.colour_head[i] = FRAME_NO_LINK;
     for (uint32_t i = 0; i < CPUS_MAX; i++)
         frame_stocks[i] = (struct frame_stock){.lock = LOCK_INIT(LOCK_FRAME_CACHE)};
     share_table_init(frame_pool.table + limit, limit);
@@ -64,20 +68,27 @@ static inline void hand_out(struct frame *f, enum frame_state state, uint16_t ow
     f->gfn = (uint32_t)gfn;
 }
 
-/* Takes a free frame, wherever it is in the list, for its new use. */
-static void list_take(mfn_t mfn, enum frame_state state, uint16_t owner, gfn_t gfn)
+void frame_list_take(mfn_t mfn, enum frame_state state, uint16_t owner, gfn_t gfn)
 {
     struct frame *f = &frame_pool.table[mfn];
 
-    if (f->state != FRAME_FREE) frame_wrong_state("allocate", mfn);
+    if (frame_state_of(f) != FRAME_FREE) frame_wrong_state("allocate", mfn);
     if (f->next != FRAME_NO_LINK) frame_pool.table[f->next].prev = f->prev;
     if (f->prev != FRAME_NO_LINK)
         frame_pool.table[f->prev].next = f->next;
     else
-        frame_pool.free_head = f->next;
+        *frame_list_of(mfn) = f->next;
+    frame_pool.sorted -= (f->state & FRAME_SORTED) != 0;
     hand_out(f, state, owner, gfn);
     frame_pool.count[FRAME_FREE]--;
     frame_pool.count[state]++;
+    struct frame_wanted *w = &frame_pool.wanted[owner];
+    if (state == FRAME_GUEST && w->mask) {
+        if (w->mask >> frame_colour(mfn) & 1)
+            w->coloured.given++;
+        else
+            w->coloured.off++;
+    }
 }
 
 void frames_add(mfn_t start, uint64_t count, enum frame_state state)
@@ -103,13 +114,15 @@ void frames_add(mfn_t start, uint64_t count, enum frame_state state)
 
 static __attribute__((noinline)) mfn_t pool_alloc(enum frame_state state, uint16_t owner, gfn_t gfn)
 {
+    if (state == FRAME_COLOURED) return frame_take_coloured(owner, gfn, false);
     if (state != FRAME_CORE && state != FRAME_TABLE && state != FRAME_GUEST) {
         panic("frames are allocated as core, table or guest, not as %d", (int)state);
     }
     pool_lock(1);
+    frames_unsort(1);
     const uint64_t kept = frame_pool.promised + (state == FRAME_CORE ? 0 : frame_pool.reserve);
     const mfn_t mfn = frame_pool.count[FRAME_FREE] > kept ? frame_pool.free_head : MFN_NONE;
-    if (mfn != MFN_NONE) list_take(mfn, state, owner, gfn);
+    if (mfn != MFN_NONE) frame_list_take(mfn, state, owner, gfn);
     lock_release(&frame_pool.lock);
     return mfn;
 }
@@ -137,6 +150,10 @@ static inline mfn_t stock_alloc(uint16_t owner, gfn_t gfn)
 
 mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn)
 {
+#ifdef TITHE_DEBUG
+    if (state == FRAME_GUEST && frames_colours(owner))
+        panic("VM slot %u has colours, and a page of it has none", owner);
+#endif
     mfn_t mfn = state == FRAME_GUEST ? stock_alloc(owner, gfn) : MFN_NONE;
 
     if (mfn == MFN_NONE) mfn = pool_alloc(state, owner, gfn);
@@ -146,9 +163,10 @@ mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn)
 
 mfn_t frame_alloc_copy(mfn_t from, uint16_t owner, gfn_t gfn)
 {
-    mfn_t mfn = stock_alloc(owner, gfn);
+    const bool coloured = frames_colours(owner) != 0;
+    mfn_t mfn = coloured ? MFN_NONE : stock_alloc(owner, gfn);
 
-    if (mfn == MFN_NONE) mfn = pool_alloc(FRAME_GUEST, owner, gfn);
+    if (mfn == MFN_NONE) mfn = pool_alloc(coloured ? FRAME_COLOURED : FRAME_GUEST, owner, gfn);
     if (mfn != MFN_NONE) page_copy(mfn_to_virt(mfn), mfn_to_virt(from));
     return mfn;
 }
@@ -183,7 +201,7 @@ mfn_t frame_alloc_within(enum frame_state state, uint16_t owner, gfn_t gfn, mfn_
         const uint64_t kept = frame_pool.promised + (state == FRAME_CORE ? 0 : frame_pool.reserve);
         enough = frame_pool.count[FRAME_FREE] > kept;
         taken = enough && frame_state(at) == FRAME_FREE;
-        if (taken) list_take(at, state, owner, gfn);
+        if (taken) frame_list_take(at, state, owner, gfn);
         lock_release(&frame_pool.lock);
     }
     __atomic_store_n(&cursor, at, __ATOMIC_RELAXED);
@@ -203,7 +221,7 @@ static bool take_run(mfn_t start, uint64_t count)
     bool ok = lock_for_core(count);
 
     for (uint64_t i = 0; ok && i < count; i++) ok = frame_state(start + i) == FRAME_FREE;
-    for (uint64_t i = 0; ok && i < count; i++) list_take(start + i, FRAME_CORE, FRAME_OWNER_CORE, 0);
+    for (uint64_t i = 0; ok && i < count; i++) frame_list_take(start + i, FRAME_CORE, FRAME_OWNER_CORE, 0);
     lock_release(&frame_pool.lock);
     return ok;
 }
@@ -282,10 +300,11 @@ mfn_t frame_alloc_promised(uint16_t owner)
 {
     lock_acquire(&frame_pool.lock);
     if (!frame_pool.promised) panic("a table page for owner %u that was never promised", owner);
+    frames_unsort(1);
     const mfn_t mfn = frame_pool.free_head;
     if (mfn == FRAME_NO_LINK) panic("%lu frames are promised and none is free", frame_pool.promised);
     frame_pool.promised--;
-    list_take(mfn, FRAME_TABLE, owner, 0);
+    frame_list_take(mfn, FRAME_TABLE, owner, 0);
     lock_release(&frame_pool.lock);
     return mfn;
 }

@@ -21,6 +21,7 @@ enum frame_state {
     FRAME_STOCKED,    /* free, in a CPU's stock */
     FRAME_SHARED,     /* mapped read-only by any number of entries (mem/share.h) */
     FRAME_PINNED,     /* as GUEST, and a device works on it (p2m_pin) */
+    FRAME_COLOURED,   /* only asked for: a GUEST of its owner's colours, if any such is free */
 };
 
 /* Owner of frames that belong to no VM. Those of a VM belong to its slot (not to its never-reused id). */
@@ -39,7 +40,7 @@ void frames_add(mfn_t start, uint64_t count, enum frame_state state);
 /* One zeroed frame, or MFN_NONE. For FRAME_GUEST gfn is the back reference, else 0. Allocations other
  * than FRAME_CORE fail once free frames would fall below the reserve plus what is promised to tables. */
 mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn);
-/* FRAME_GUEST with the contents of frame `from`. */
+/* FRAME_GUEST, or COLOURED if its owner is, with the contents of frame `from`. */
 mfn_t frame_alloc_copy(mfn_t from, uint16_t owner, gfn_t gfn);
 /* One frame of [from, to), or MFN_NONE. FRAME_CORE: zeroed. FRAME_GUEST: its old contents are still there, and not for the guest to
  * see; at most FRAME_LOOKS frames are looked at, and the next call goes on from there. */
@@ -59,6 +60,27 @@ MUST_CHECK bool frames_promise(uint64_t count);
 void frames_unpromise(uint64_t count);
 /* Never fails: takes one promised frame as FRAME_TABLE of `owner`. Not zeroed: a table is filled anyway. */
 mfn_t frame_alloc_promised(uint16_t owner);
+
+/* ---- colours: mem/frame_colour.c ---- */
+
+/* A frame's colour is its number modulo how many there are, a power of two up to this; 1 unless set, which is done before anybody is
+ * coloured. Frames of different colours lie in different sets of the cache. */
+#define FRAME_COLOURS_MAX 32u
+void frames_set_colour_count(uint32_t count);
+uint32_t frames_colour_count(void);
+/* Owner `owner` wants FRAME_COLOURED frames of the colours in `mask`, a bit each; 0: any, and then asks for FRAME_GUEST. What it
+ * has stays. Under the lock of its map. */
+void frames_set_colours(uint16_t owner, uint32_t mask);
+uint32_t frames_colours(uint16_t owner);
+/* frame_alloc_copy, but MFN_NONE if none of the owner's colours is free. */
+mfn_t frame_alloc_recoloured(mfn_t from, uint16_t owner, gfn_t gfn);
+/* How many FRAME_COLOURED it was given, ever: of its colours, and of others because none was free. */
+struct frame_coloured {
+    uint64_t given, off;
+};
+struct frame_coloured frames_coloured(uint16_t owner);
+/* The owner is another from now on: no colours, no counts. */
+void frames_new_owner(uint16_t owner);
 
 enum frame_state frame_state(mfn_t mfn);
 uint16_t frame_owner(mfn_t mfn);

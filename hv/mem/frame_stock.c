@@ -12,6 +12,7 @@ uint32_t frame_stock_fill(struct frame_stock *s)
 
     lock_acquire(&frame_pool.lock);
     if (!frame_pool.gathering && frames_spare(FRAME_HANDFUL)) {
+        frames_unsort(FRAME_HANDFUL);
         uint32_t mfn = frame_pool.free_head;
         for (uint32_t i = FRAME_HANDFUL; i-- > 0;) {
             struct frame *f = &frame_pool.table[mfn];

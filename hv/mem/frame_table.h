@@ -9,8 +9,8 @@
 #include "lib/lock.h"
 #include "mem/frame.h"
 
-#define FRAME_STATES  (FRAME_PINNED + 1)
-#define FRAME_NO_LINK UINT32_MAX   /* end of a list */
+#define FRAME_STATES  (FRAME_PINNED + 1) /* that a frame can be in */
+#define FRAME_NO_LINK UINT32_MAX         /* end of a list */
 #define FRAMES_MAX    (1ull << 31) /* 8 TiB of RAM: the other numbers end the chains of the hash table */
 
 /* The state, and with it: */
@@ -20,6 +20,7 @@
 #define FRAME_COPIED 0x40u /* GUEST: sharing was broken; its entry becomes writable after a flush */
 #define FRAME_BROKEN 0x80u /* GUEST, PINNED: sharing was broken since the last scan */
 #define FRAME_ZERO   0x80u /* SHARED: all zeros */
+#define FRAME_SORTED 0x20u /* FREE: in the list of its colour */
 
 struct frame {
     uint8_t state;  /* enum frame_state, and flags */
@@ -53,6 +54,16 @@ struct frame_pool {
     uint64_t count[FRAME_STATES]; /* of FREE, CORE, TABLE and, changed without the lock, PARKED and SHARED */
     uint64_t promised;
     uint64_t reserve;
+    /* Colours. A free frame is in the list of its colour, or behind free_head, where it was put: it is sorted when somebody looks for a
+     * colour. */
+    uint32_t colours;   /* how many there are */
+    uint32_t next_list; /* from which sorted frames are taken for those who want any */
+    uint64_t sorted;    /* frames in the lists of colours; part of the free ones */
+    uint32_t colour_head[FRAME_COLOURS_MAX];
+    struct frame_wanted {
+        uint32_t mask;
+        struct frame_coloured coloured;
+    } wanted[FRAME_OWNERS_MAX + 1];
 };
 extern struct frame_pool frame_pool;
 
@@ -104,18 +115,39 @@ static inline unsigned frame_state_of(const struct frame *f)
     return f->state & FRAME_STATE;
 }
 
-/* Puts a frame at the head of the free list. With the pool's lock; the caller keeps count. */
-static inline void frame_list_push(mfn_t mfn)
+/* Puts a frame at the head of the free list, or of that of its colour. With the pool's lock; the caller keeps count. */
+static inline void frame_list_put(mfn_t mfn, uint32_t *head, unsigned state)
 {
     struct frame *f = &frame_pool.table[mfn];
 
-    frame_set_state(f, FRAME_FREE);
+    frame_set_state(f, state);
     f->owner = FRAME_OWNER_CORE;
-    f->next = frame_pool.free_head;
+    f->next = *head;
     f->prev = FRAME_NO_LINK;
     if (f->next != FRAME_NO_LINK) frame_pool.table[f->next].prev = (uint32_t)mfn;
-    frame_pool.free_head = (uint32_t)mfn;
+    *head = (uint32_t)mfn;
 }
+static inline void frame_list_push(mfn_t mfn)
+{
+    frame_list_put(mfn, &frame_pool.free_head, FRAME_FREE);
+}
+
+static inline uint32_t frame_colour(mfn_t mfn)
+{
+    return (uint32_t)mfn & (frame_pool.colours - 1);
+}
+/* The first of the list that a free frame is in. */
+static inline uint32_t *frame_list_of(mfn_t mfn)
+{
+    return frame_pool.table[mfn].state & FRAME_SORTED ? &frame_pool.colour_head[frame_colour(mfn)]
+                                                      : &frame_pool.free_head;
+}
+/* With the pool's lock: unless so many frames are behind free_head, all are. */
+void frames_unsort(uint64_t count);
+/* FRAME_COLOURED: the frame is the owner's, but not filled. `strict`: of its colours or none. */
+mfn_t frame_take_coloured(uint16_t owner, gfn_t gfn, bool strict);
+/* With the pool's lock: takes a free frame for its new use, wherever it is. */
+void frame_list_take(mfn_t mfn, enum frame_state state, uint16_t owner, gfn_t gfn);
 
 /* Panics: frame `mfn` is not in a state in which one may `act`. */
 _Noreturn void frame_wrong_state(const char *act, mfn_t mfn);

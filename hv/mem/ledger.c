@@ -20,6 +20,7 @@ struct ledger {
     /* Of the map at hand. */
     struct p2m *p2m;
     uint64_t tables, present, ballooned, swapped, ram, shared, pinned;
+    uint64_t strays;  /* pages in frames of other colours than the VM's */
     uint64_t entries; /* of all maps that map shared frames */
     uint64_t zero_entries;
     uint64_t hinted;  /* frames that say they are in the hash table */
@@ -63,35 +64,50 @@ static void count_frames(struct ledger *l)
         else
             differ(l, "frame 0x%lx: state %u is none", mfn, frame_state_of(f));
         if (f->state & ~FRAME_STATE && frame_state_of(f) != FRAME_GUEST &&
-            frame_state_of(f) != FRAME_SHARED && f->state != (FRAME_PINNED | FRAME_BROKEN))
+            frame_state_of(f) != FRAME_SHARED && f->state != (FRAME_PINNED | FRAME_BROKEN) &&
+            f->state != (FRAME_FREE | FRAME_SORTED))
             differ(l, "frame 0x%lx: flags 0x%x in state %u", mfn, f->state & ~FRAME_STATE, frame_state_of(f));
         l->hinted += frame_state_of(f) == FRAME_GUEST && f->state & FRAME_HINTED;
     }
 }
 
-static void check_free_list(struct ledger *l)
+/* The list that begins at `head`, whose frames are in this state, flags included. Returns how long it is. */
+static uint64_t check_list(struct ledger *l, const uint32_t *head, unsigned state)
 {
     uint32_t before = FRAME_NO_LINK;
+    uint64_t length = 0;
 
-    for (uint32_t mfn = frame_pool.free_head; mfn != FRAME_NO_LINK; mfn = frame_pool.table[mfn].next) {
+    for (uint32_t mfn = *head; mfn != FRAME_NO_LINK; mfn = frame_pool.table[mfn].next, length++) {
         if (mfn >= frame_pool.limit) {
             differ(l, "free list: frame 0x%x names 0x%x as next, which is beyond the last", before, mfn);
-            return;
+            return length;
         }
         struct frame *f = &frame_pool.table[mfn];
         if (f->state & FRAME_MARKED) {
             differ(l, "free list: comes back to frame 0x%x", mfn);
-            return;
+            return length;
         }
-        if (f->state != FRAME_FREE) {
-            differ(l, "free list: frame 0x%x is not free but in state %u of VM slot %u", mfn,
-                   frame_state_of(f), f->owner);
-            return;
+        if (f->state != state) {
+            differ(l, "free list: frame 0x%x is not free but in state %u of VM slot %u", mfn, f->state,
+                   f->owner);
+            return length;
         }
+        if (frame_list_of(mfn) != head) differ(l, "free list: frame 0x%x is of another colour", mfn);
         mark(f);
         if (f->prev != before) differ(l, "free list: frame 0x%x names 0x%x as the one before", mfn, f->prev);
         before = mfn;
     }
+    return length;
+}
+
+static void check_free_lists(struct ledger *l)
+{
+    uint64_t sorted = 0;
+
+    (void)check_list(l, &frame_pool.free_head, FRAME_FREE);
+    for (uint32_t colour = 0; colour < FRAME_COLOURS_MAX; colour++)
+        sorted += check_list(l, &frame_pool.colour_head[colour], FRAME_FREE | FRAME_SORTED);
+    expect(l, "frames sorted by colour", frame_pool.sorted, sorted);
 }
 
 static void check_stocks(struct ledger *l)
@@ -230,6 +246,8 @@ static bool meet(struct ledger *l, mfn_t mfn, enum frame_state state, gfn_t gfn)
         differ(l, "VM slot %u, gfn 0x%lx: page in frame 0x%lx, which belongs at gfn 0x%x", vm, gfn, mfn,
                f->gfn);
     }
+    const uint32_t colours = frames_colours((uint16_t)vm);
+    l->strays += state != FRAME_TABLE && colours && !(colours >> frame_colour(mfn) & 1);
     mark(f);
     return true;
 }
@@ -297,7 +315,7 @@ static void check_map(struct ledger *l, struct p2m *p2m)
     static const struct pt_visitor visitor = {.enter = enter_table, .entry = check_entry};
 
     l->p2m = p2m;
-    l->tables = l->present = l->ballooned = l->swapped = l->ram = l->shared = l->pinned = 0;
+    l->tables = l->present = l->ballooned = l->swapped = l->ram = l->shared = l->pinned = l->strays = 0;
     lock_acquire(&p2m->lock);
     if (p2m->table_pages) {
         l->tables = 1;
@@ -311,6 +329,9 @@ static void check_map(struct ledger *l, struct p2m *p2m)
     expect_of_map(l, "RAM pages", p2m->size_pages, l->ram);
     expect_of_map(l, "shared pages", p2m->sharing.pages, l->shared);
     expect_of_map(l, "pinned pages", p2m->pinned_pages, l->pinned);
+    if (frames_colours(p2m->owner) && l->strays > p2m_strays(p2m))
+        differ(l, "VM slot %u: %lu pages in frames of other colours, and it knows of %lu at most", p2m->owner,
+               l->strays, p2m_strays(p2m));
     l->entries += l->shared;
     l->promised += p2m->promised;
     l->out->ballooned_entries += l->ballooned;
@@ -369,7 +390,7 @@ void ledger_check(struct p2m *const *maps, size_t map_count, struct tithe_ledger
     memset(out, 0, sizeof(*out));
     lock_acquire(&frame_pool.lock);
     count_frames(&l);
-    check_free_list(&l);
+    check_free_lists(&l);
     lock_release(&frame_pool.lock);
 
     check_stocks(&l);

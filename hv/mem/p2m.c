@@ -31,7 +31,7 @@ INLINE enum p2m_touch populate(struct p2m *p2m, gfn_t gfn, uint64_t *slot, unsig
 {
     if (was == P2M_HOLE) return P2M_TOUCH_HOLE;
     if (was == P2M_SWAPPED) return swap_touch(p2m, gfn, slot, mfn);
-    *mfn = frame_alloc(FRAME_GUEST, p2m->owner, gfn);
+    *mfn = frame_alloc(p2m->page, p2m->owner, gfn);
     if (*mfn == MFN_NONE) return P2M_TOUCH_NO_MEMORY;
     slot = p2m_narrow(p2m, gfn, slot, level);
     pt_store(slot, pt_leaf(p2m->format, *mfn << PAGE_SHIFT, 1, PT_RWX));

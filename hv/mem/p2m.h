@@ -7,6 +7,7 @@
 #define TITHE_MEM_P2M_H
 
 #include "lib/lock.h"
+#include "mem/frame.h"
 #include "mem/pt.h"
 #include "tithe/types.h"
 
@@ -56,6 +57,17 @@ struct p2m_populating {
     uint64_t pages; /* that got a frame so, ever */
 };
 
+/* Colours of its frames: mem/p2m_colour.c's. */
+struct p2m_colouring {
+    uint64_t left;   /* pages that are still to be moved, at most */
+    gfn_t from;      /* lower ones have been seen to */
+    uint64_t moved;  /* pages, ever */
+    uint64_t stray;  /* pages in frames of other colours, at most, but for those that p2m_strays adds */
+    uint64_t off;    /* frame_coloured.off, of which `stray` knows */
+    uint64_t passed; /* of the strays, those that the pass under way has not moved */
+    uint64_t began;  /* frame_coloured.off at its beginning */
+};
+
 struct p2m {
     const struct pt_format *format;
     struct lock lock; /* LOCK_P2M */
@@ -73,6 +85,8 @@ struct p2m {
     uint64_t pops;
     struct p2m_sharing sharing;
     struct p2m_populating populating;
+    enum frame_state page; /* that frame_alloc is asked for, for a page: GUEST, or COLOURED */
+    struct p2m_colouring colouring;
     struct sample *sample; /* set by vm/; NULL: this map is never sampled */
     struct p2m_swap swap;
     /* Makes every CPU forget all translations of this map; set by vm/, NULL in tests. */
@@ -161,6 +175,16 @@ struct p2m_populated {
 };
 /* A step of a few pages. */
 MUST_CHECK struct p2m_populated p2m_populate_step(struct p2m *p2m);
+/* From now on new frames are of the colours in `mask` as long as any such is free (0: any). Of the pages that it has, up to `recolour`,
+ * the lowest first, are to be moved to such frames by p2m_recolour_step; 0: none (any more). */
+void p2m_set_colours(struct p2m *p2m, uint32_t mask, uint64_t recolour);
+/* Moves a few pages; ends when no frame of its colours is free. False: nothing is left to do. One caller at a time, with no lock above
+ * LOCK_DEVICES held. */
+MUST_CHECK bool p2m_recolour_step(struct p2m *p2m);
+/* What is still to be moved is forgotten. */
+void p2m_recolour_stop(struct p2m *p2m);
+/* At most so many of its own pages are in frames of other colours. With the lock held. */
+uint64_t p2m_strays(const struct p2m *p2m);
 /* The guest has no use for what is in these pages: those that have a frame or are swapped become UNTOUCHED, and frames are parked in the batch,
  * which may be discharged on the way. Others are
  * left alone, and so is what is not RAM. Returns how many had a frame. The lock is held for at most 512 pages at a time. */

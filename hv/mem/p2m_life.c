@@ -61,13 +61,14 @@ static bool ranges_ok(const struct p2m_range *ranges, size_t range_count)
 bool p2m_create(struct p2m *p2m, const struct pt_format *format, uint16_t owner,
                 const struct p2m_range *ranges, size_t range_count)
 {
-    *p2m = (struct p2m){.format = format, .lock = LOCK_INIT(LOCK_P2M), .owner = owner};
+    *p2m = (struct p2m){.format = format, .lock = LOCK_INIT(LOCK_P2M), .owner = owner, .page = FRAME_GUEST};
     if (format->levels != P2M_LEVELS) panic("a second-level format of %u levels", format->levels);
     if (owner == FRAME_OWNER_CORE || owner > FRAME_OWNERS_MAX) panic("a map for VM slot %u", owner);
     if (!ranges_ok(ranges, range_count)) return false;
     const uint64_t tables = p2m_table_pages(ranges, range_count);
     if (!frames_promise(tables)) return false;
     p2m->promised = tables;
+    frames_new_owner(owner);
 
     struct pt pt = p2m_tables(p2m);
     bool made = pt_create(&pt);
@@ -127,6 +128,8 @@ void p2m_reset(struct p2m *p2m)
              &(struct forget){.p2m = p2m, .batch = &batch});
     (void)p2m_parked(&batch);
     p2m->present_pages = p2m->pinned_pages = 0;
+    p2m->colouring.stray = 0;
+    p2m->colouring.off = frames_coloured(p2m->owner).off;
     lock_release(&p2m->lock);
     flush_discharge(&batch);
 }
@@ -138,6 +141,7 @@ void p2m_destroy(struct p2m *p2m)
     /* First the frames, flushed; then the tables, which nobody has cached any more. */
     p2m_reset(p2m);
     swap_forget(p2m);
+    p2m_set_colours(p2m, 0, 0);
     lock_acquire(&p2m->lock);
     struct pt pt = p2m_tables(p2m);
     pt_destroy(&pt, 0, p2m->limit << PAGE_SHIFT);

@@ -30,7 +30,7 @@ static bool populate_next(struct p2m *p2m)
         p->from = (gfn | (pt_span(level) - 1)) + 1;
         return true;
     }
-    const mfn_t mfn = frame_alloc(FRAME_GUEST, p2m->owner, gfn);
+    const mfn_t mfn = frame_alloc(p2m->page, p2m->owner, gfn);
     if (mfn == MFN_NONE) return false;
     pt_store(p2m_narrow(p2m, gfn, slot, level), pt_leaf(f, mfn << PAGE_SHIFT, 1, PT_RWX));
     p2m->present_pages++;

@@ -55,12 +55,13 @@ bool p2m_break(struct p2m *p2m, gfn_t gfn, uint64_t *slot, struct flush_batch *b
     if (alone) {
         /* The entry is the last that leads there: nobody's TLB has to forget anything. */
         p2m->sharing.pages--;
+        p2m_met_stray(p2m, old);
         __atomic_fetch_sub(&share.entries, 1, __ATOMIC_RELAXED);
         if (zero) __atomic_fetch_sub(&share.zero_entries, 1, __ATOMIC_RELAXED);
         __atomic_fetch_xor(slot, PT_SHARED | p2m->format->write, __ATOMIC_ACQ_REL);
     } else {
         const mfn_t mfn =
-            zero ? frame_alloc(FRAME_GUEST, p2m->owner, gfn) : frame_alloc_copy(old, p2m->owner, gfn);
+            zero ? frame_alloc(p2m->page, p2m->owner, gfn) : frame_alloc_copy(old, p2m->owner, gfn);
         if (mfn == MFN_NONE) return false;
         if (!unref(p2m, old, batch)) panic("no room for a broken page in a batch");
         const uint64_t copy = pt_leaf(p2m->format, mfn << PAGE_SHIFT, 1, PT_READ | PT_EXEC);

@@ -76,6 +76,16 @@ static inline uint64_t p2m_parked(struct flush_batch *batch)
     return parked;
 }
 
+/* The page got this frame as it was, of whatever colour. */
+static inline void p2m_met_stray(struct p2m *p2m, mfn_t mfn)
+{
+    const uint32_t mask = frames_colours(p2m->owner);
+
+    if (!mask || mask >> frame_colour(mfn) & 1) return;
+    p2m->colouring.stray++;
+    p2m->colouring.passed++;
+}
+
 /* ---- sharing: mem/p2m_share.c ---- */
 
 /* So many more entries map shared frame `mfn` than before. */

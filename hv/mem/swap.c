@@ -45,6 +45,13 @@ static struct swap_slot *slot_of(const struct p2m *p2m, uint64_t entry)
     return &swap.slots[slot];
 }
 
+mfn_t swap_frame(const struct p2m *p2m, uint64_t entry)
+{
+    const struct swap_slot *s = slot_of(p2m, entry);
+
+    return s->state == SLOT_STORED ? MFN_NONE : swap.request[s->request].frame[s->page];
+}
+
 static uint32_t number_of(const struct swap_slot *s)
 {
     return (uint32_t)(s - swap.slots);
@@ -70,7 +77,7 @@ static void give_up_frame(struct p2m *p2m, const struct swap_slot *s, mfn_t *par
 /* A frame for a stored page, and it is in the request. */
 static bool read_page(struct p2m *p2m, struct swap_request *r, uint32_t slot, gfn_t gfn)
 {
-    const mfn_t mfn = frame_alloc(FRAME_GUEST, p2m->owner, gfn);
+    const mfn_t mfn = frame_alloc(p2m->page, p2m->owner, gfn);
 
     if (mfn == MFN_NONE) return false;
     swap_request_add(r, slot, gfn, SLOT_IN, mfn);

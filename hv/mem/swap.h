@@ -52,6 +52,8 @@ uint32_t swap_writes(void);
 /* The page, whose entry says SWAPPED, is wanted. OK: it is present, in *mfn. WAIT: it will be; or there was nothing free to
  * read it with: try again after the next completion. */
 enum p2m_touch swap_touch(struct p2m *p2m, gfn_t gfn, uint64_t *entry, mfn_t *mfn);
+/* The frame that the page with this entry has on its way out or in; MFN_NONE: it is on the disk alone. */
+mfn_t swap_frame(const struct p2m *p2m, uint64_t entry);
 /* The entry `old` has been replaced: its slot, and a frame it may hold, go. p2m_parked follows. */
 void swap_drop(struct p2m *p2m, uint64_t old, struct flush_batch *batch);
 

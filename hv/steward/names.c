@@ -82,7 +82,7 @@ const char *name_of_verb(uint32_t verb)
         [TITHE_VERB_BALLOON] = "balloon",         [TITHE_VERB_SAMPLE] = "sample",
         [TITHE_VERB_POPULATE] = "populate",       [TITHE_VERB_SCAN] = "scan",
         [TITHE_VERB_SHARE_GROUP] = "share-group", [TITHE_VERB_SWAP_OUT] = "swap_out",
-        [TITHE_VERB_PREFETCH] = "prefetch"};
+        [TITHE_VERB_PREFETCH] = "prefetch",       [TITHE_VERB_COLOUR] = "colour"};
     return PICK(names, verb);
 }
 

@@ -42,6 +42,7 @@ static const struct {
     [TITHE_VERB_SHARE_GROUP] = {0, TITHE_SHARE_GROUPS_MAX + 1},
     [TITHE_VERB_SWAP_OUT] = {UINT64_MAX, TITHE_PICK_COLD + 1},
     [TITHE_VERB_PREFETCH] = {UINT64_MAX, 1},
+    [TITHE_VERB_COLOUR] = {UINT64_MAX, 1ull << TITHE_COLOURS_MAX},
 };
 
 #define VERBS (sizeof verbs / sizeof *verbs)
@@ -57,10 +58,12 @@ static uint8_t judge(const struct tithe_snapshot *s, const struct tithe_action *
     seen[i] |= 1u << a->verb;
     if (a->how >= verbs[a->verb].ways) return TITHE_NO_SUCH_WAY;
     if (a->pages > verbs[a->verb].most) return TITHE_TOO_MANY;
-    if ((a->verb == TITHE_VERB_POPULATE || a->verb == TITHE_VERB_SCAN) && a->pages > s->vm[i].size_pages)
-        return TITHE_TOO_MANY;
     if ((a->verb == TITHE_VERB_SWAP_OUT || a->verb == TITHE_VERB_PREFETCH) && s->swap_pages == 0)
         return TITHE_NO_SWAP;
+    if (a->verb == TITHE_VERB_COLOUR && a->how >> s->colours != 0) return TITHE_NO_SUCH_WAY;
+    if ((a->verb == TITHE_VERB_POPULATE || a->verb == TITHE_VERB_SCAN || a->verb == TITHE_VERB_COLOUR) &&
+        a->pages > s->vm[i].size_pages)
+        return TITHE_TOO_MANY;
     return a->verb == TITHE_VERB_BALLOON ? judge_balloon(&s->vm[i], a->pages) : TITHE_OK;
 }
 

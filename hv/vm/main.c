@@ -20,6 +20,7 @@
 #include "vm/snapshot.h"
 #include "vm/solo.h"
 #include "vm/work.h"
+#include "x86/cache.h"
 #include "x86/emulator.h"
 #include "x86/leave.h"
 #include "x86/percpu.h"
@@ -70,12 +71,24 @@ static void keep_house(void)
     }
 }
 
+static void set_colours(void)
+{
+    const uint64_t colours = boot_option_u64("colours", cache_colours(FRAME_COLOURS_MAX));
+    if (colours < 1 || colours > FRAME_COLOURS_MAX || (colours & (colours - 1)) != 0) {
+        log_line("tithe: boot option colours=%lu is not a power of two up to %u: there is 1", colours,
+                 FRAME_COLOURS_MAX);
+        return;
+    }
+    frames_set_colour_count((uint32_t)colours);
+}
+
 _Noreturn void core_main(const struct boot_info *boot)
 {
     need("the CPU", vendor_select());
     need("the CPU", vendor->cpu_start());
     need("the boot module", image_init(hpa_to_virt(boot->module), boot->module_bytes));
     set_reserve();
+    set_colours();
 #ifdef TITHE_DEBUG
     share_hash_bits((unsigned)boot_option_u64("share_hash_bits", 64));
 #endif

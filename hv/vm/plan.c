@@ -94,6 +94,19 @@ static void prefetch(struct vm *vm, const struct tithe_action *a)
     paging_want_in(vm, a->pages);
 }
 
+_Static_assert(TITHE_COLOURS_MAX == FRAME_COLOURS_MAX, "a plan's numbers are the core's");
+
+static enum tithe_refusal colour_check(const struct vm *vm, const struct tithe_action *a)
+{
+    return a->how >> frames_colour_count() != 0 ? TITHE_NO_SUCH_WAY : size_check(vm, a);
+}
+
+static void colour(struct vm *vm, const struct tithe_action *a)
+{
+    p2m_set_colours(&vm->p2m, (uint32_t)a->how, a->pages);
+    work_post(vm);
+}
+
 static const struct verb {
     uint64_t most; /* pages */
     uint64_t ways; /* that `how` chooses from */
@@ -107,6 +120,7 @@ static const struct verb {
     [TITHE_VERB_SHARE_GROUP] = {0, TITHE_SHARE_GROUPS_MAX + 1, none, share_group},
     [TITHE_VERB_SWAP_OUT] = {UINT64_MAX, SWAP_PICKS, swap_there, swap_out_pages},
     [TITHE_VERB_PREFETCH] = {UINT64_MAX, 1, swap_there, prefetch},
+    [TITHE_VERB_COLOUR] = {UINT64_MAX, 1ull << TITHE_COLOURS_MAX, colour_check, colour},
 };
 
 static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)
@@ -138,7 +152,7 @@ static const char *const refusals[] = {
     [TITHE_TWICE] = "a second action of this verb for this VM",
     [TITHE_TOO_LONG] = "too many actions",
     [TITHE_TOO_MANY] = "more pages than the verb takes in one action",
-    [TITHE_NO_SUCH_WAY] = "no such method, order or group",
+    [TITHE_NO_SUCH_WAY] = "no such method, order, group or colour",
     [TITHE_NO_SWAP] = "the machine has no swap partition",
 };
 

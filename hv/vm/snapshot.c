@@ -59,6 +59,7 @@ static const uint32_t vcpu_states[] = {
 
 static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
 {
+    const struct frame_coloured coloured = frames_coloured(vm->slot);
     *s = (struct tithe_vm_snapshot){
         .id = vm->id,
         .state = vm->state,
@@ -84,6 +85,11 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .scan_hits = vm->p2m.sharing.hits + vm->p2m.sharing.hint_hits,
         .scan_zeros = vm->p2m.sharing.zeros,
         .scan_left = work_scan_left(vm),
+        .colours = frames_colours(vm->slot),
+        .coloured_pages = coloured.given,
+        .off_colour_pages = coloured.off,
+        .recoloured_pages = vm->p2m.colouring.moved,
+        .recolour_left = vm->p2m.colouring.left,
         .reported_pages = vm->platform.balloon.reported_pages,
         .swapped_pages = vm->p2m.swap.pages,
         .swap_reserved_pages = vm->p2m.swap.reserved,
@@ -103,6 +109,11 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .guest = vm->platform.balloon.stats,
     };
     memcpy(s->name, vm->name, sizeof s->name);
+    if (s->colours != 0) {
+        lock_acquire(&vm->p2m.lock);
+        s->stray_pages = p2m_strays(&vm->p2m);
+        lock_release(&vm->p2m.lock);
+    }
     if (vm->sample.counts.period != 0) {
         sample_counts(&vm->p2m, &s->sample);
     }
@@ -150,6 +161,7 @@ uint64_t snapshot_refresh(void)
     snapshot->shared_frames = shared.frames;
     snapshot->shared_entries = shared.entries;
     snapshot->zero_entries = shared.zero_entries;
+    snapshot->colours = frames_colour_count();
     snapshot->generation++;
     snapshot->now_ns = time_now_ns();
     snapshot->wall_ns = wall_ns_at_boot() + snapshot->now_ns;

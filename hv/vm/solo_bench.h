@@ -7,6 +7,7 @@
  *   bench-abit    a period of sampling of the solo VM by accessed bits ends, and the next begins
  *   bench-unmap   the same by faults
  *   bench-swap    half of the solo VM's pages are to go to swap; the counters swap.* tell
+ *   bench-colour  from now on the solo VM's frames are of every other colour
  */
 #ifndef TITHE_VM_SOLO_BENCH_H
 #define TITHE_VM_SOLO_BENCH_H

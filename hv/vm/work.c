@@ -30,6 +30,7 @@ void work_cancel(struct vm *vm)
 {
     sample_stop(&vm->p2m);
     p2m_populate(&vm->p2m, 0);
+    p2m_recolour_stop(&vm->p2m);
     work_scan(vm, 0, SHARE_RANDOM);
     do { /* a step that was under way may have added it again, but no later one does */
         vm_set_remove(&busy, vm);
@@ -87,7 +88,8 @@ static bool step(struct vm *vm)
                    (unsigned long long)populated.missing);
     }
     const bool scans = scan_step(vm);
-    return samples || scans || populated.more;
+    const bool recolours = p2m_recolour_step(&vm->p2m);
+    return samples || scans || recolours || populated.more;
 }
 
 /* The VM after the last one that has work; it is `place` now, and lives till that is another. */

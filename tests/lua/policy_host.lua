@@ -3,7 +3,7 @@
 -- For unit tests of policies under a plain lua5.4: the module `tithe` as the steward has it, random hosts and VMs,
 -- and TAP.
 
-local host = {}
+local host = { colours = 16 }
 
 _G.tithe = {
     KiB = 1 << 10, MiB = 1 << 20, GiB = 1 << 30, page_bytes = 4096,
@@ -42,6 +42,7 @@ function host.random(seed, count)
             id = i * 3, name = "vm" .. i, state = "running", size_pages = size, max_pages = max, min_pages = min,
             shares = math.random(1, 5000), target_pages = target, held = math.random() < 0.1,
             consumed_pages = used, overhead_pages = 16, cpu_ns = 0, balloon_driver = math.random() < 0.9,
+            colours = 0, stray_pages = 0, recolour_left = 0,
         }
         vms[i].guest = math.random() < 0.8 and { updated_ns = 1 } or nil
         host.inflate(vms[i], used)
@@ -51,6 +52,7 @@ function host.random(seed, count)
     return {
         total_pages = total, core_pages = core, overhead_pages = overhead, reserve_pages = total // 100,
         guest_pages = consumed, free_pages = math.max(0, total - core - overhead - consumed), now_ns = 1, tick_ns = 1,
+        colours = host.colours,
     }, vms
 end
 
@@ -68,6 +70,16 @@ function host.apply(vms, plan)
             if math.type(pages) ~= "integer" or pages < 0 or pages > 1024 then return "action " .. i .. ": pages" end
             if not ways[action.method or "abit"] then return "action " .. i .. ": method" end
             seen[key] = true
+            goto next
+        end
+        if action.verb == "colour" then
+            if seen[key] then return "action " .. i .. ": twice" end
+            if math.type(action.colours) ~= "integer" or action.colours >> host.colours ~= 0 then return "action " .. i .. ": colours" end
+            if math.type(action.pages) ~= "integer" or action.pages < 0 or action.pages > vm.size_pages then
+                return "action " .. i .. ": pages"
+            end
+            vm.colours = action.colours + 1 == 1 << host.colours and 0 or action.colours
+            vm.stray_pages, seen[key] = vm.colours ~= 0 and action.pages == 0 and vm.consumed_pages or 0, true
             goto next
         end
         if action.verb ~= "balloon" then return "action " .. i .. ": verb" end

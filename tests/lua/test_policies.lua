@@ -4,7 +4,7 @@
 
 local host = require("policy_host")
 local test = host.test
-local names = { "proportional", "equal", "sampled" }
+local names = { "proportional", "equal", "sampled", "coloured" }
 
 local function promised(vms)
     local sum = 0
@@ -92,12 +92,13 @@ end
 
 -- Two VMs of 100,000 pages on a host with 100,000 pages for guests.
 local function pair()
-    local h = { total_pages = 100000, core_pages = 0, overhead_pages = 0, reserve_pages = 0, guest_pages = 0,
+    local h = { colours = host.colours, total_pages = 100000, core_pages = 0, overhead_pages = 0, reserve_pages = 0, guest_pages = 0,
         free_pages = 100000, now_ns = 1, tick_ns = 1 }
     local vms = {}
     for i = 1, 2 do
         vms[i] = { id = i, name = "vm" .. i, size_pages = 100000, max_pages = 100000, min_pages = 1000, shares = 1000,
-            target_pages = 50000, held = false, consumed_pages = 50000, balloon_driver = true }
+            target_pages = 50000, held = false, consumed_pages = 50000, balloon_driver = true,
+            colours = 0, stray_pages = 0, recolour_left = 0 }
     end
     return h, vms
 end
@@ -149,6 +150,45 @@ test("equal: the same for both, used or not", function()
     vms[1].shares, vms[1].target_pages, vms[2].target_pages = 9000, 90000, 10000
     settle(policy, h, vms, { 70000, 10000 })
     assert(vms[1].target_pages == 50000 and vms[2].target_pages == 50000, vms[1].target_pages)
+end)
+
+test("coloured: colours and memory by shares, none twice, and again when shares change", function()
+    local h, vms = pair()
+    local policy = host.load("coloured")
+    policy.params.free_percent, policy.params.ignore_percent = 0, 0
+    vms[1].shares = 3000
+    settle(policy, h, vms, { 0, 0 })
+    assert(vms[1].target_pages == 75000 and vms[1].colours == 0x0fff and vms[2].colours == 0xf000, vms[1].colours)
+    for _, a in ipairs(policy.tick(h, vms, 1)) do assert(a.verb ~= "colour") end
+    vms[1].shares = 1000
+    settle(policy, h, vms, { 0, 0 })
+    assert(vms[1].colours == 0x00ff and vms[2].colours == 0xff00 and vms[1].stray_pages == 0)
+    local _, many = host.random(5, host.colours + 1)
+    assert(not host.apply(many, policy.tick(h, many, 1)))
+    for _, vm in ipairs(many) do assert(vm.colours == 0) end
+    many[#many] = nil
+    assert(not host.apply(many, policy.tick(h, many, 1)))
+    for i, vm in ipairs(many) do assert(vm.colours == 1 << i - 1) end
+end)
+
+test("coloured: pages that stray are moved, once for a while, or not at all", function()
+    local h, vms = pair()
+    local policy = host.load("coloured")
+    local function moved()
+        local pages = 0
+        for _, a in ipairs(policy.tick(h, vms, 1)) do
+            if a.verb == "colour" then pages = pages + a.pages end
+            if a.verb == "colour" then assert(not host.apply(vms, { a })) end
+        end
+        return pages
+    end
+    assert(moved() == 200000 and moved() == 0)
+    vms[1].stray_pages = 50000
+    assert(moved() == 100000)
+    vms[1].stray_pages, vms[1].recolour_left = 50000, 10
+    assert(moved() == 0)
+    vms[1].recolour_left, policy.params.move = 0, false
+    assert(moved() == 0)
 end)
 
 host.done()

@@ -53,6 +53,7 @@ void model_start(void)
     absent_frames = 0;
     const uint64_t table = frames_bytes(FRAMES) / PAGE_BYTES;
     frames_init(mfn_to_virt(764), FRAMES);
+    frames_set_colour_count(COLOURS);
     for (mfn_t mfn = 0; mfn < FRAMES; mfn++) {
         const bool core = mfn >= 764 && mfn < 764 + table;
         if (!is_ram(mfn)) {
@@ -180,6 +181,9 @@ static void compare_vm(struct model_vm *vm)
     check(vm->p2m.promised == vm->worst - vm->tables, "promised %lu", vm->p2m.promised);
     check(vm->p2m.first_touches == vm->first_touches, "first touches");
     check(vm->p2m.pops == vm->pops, "pops %lu, not %lu", vm->p2m.pops, vm->pops);
+    const struct frame_coloured coloured = frames_coloured(vm->p2m.owner);
+    check(coloured.given == vm->coloured && coloured.off == vm->off_colour,
+          "%lu pages of its colours and %lu of others", coloured.given, coloured.off);
 }
 
 void model_compare(void)

@@ -19,6 +19,7 @@
 #define PAGES_MAX  6500u /* of one VM */
 #define HIGH_GFN   0x100000u
 #define RANGES_MAX 4u
+#define COLOURS    8u
 #define NOBODY     0u
 #define THE_CORE   1000u /* in frame_user: VMs count from 1 */
 #define TABLES_LOW (HIGH_GFN / 512 + 8)
@@ -39,6 +40,8 @@ struct model_vm {
     size_t range_count;
     unsigned size, present, ballooned, tables, worst;
     uint64_t first_touches, pops, flushes;
+    uint32_t colours; /* 0: any */
+    uint64_t coloured, off_colour;
     struct model_page page[PAGES_MAX];
     bool table1[TABLES_LOW], table2[8], table3; /* which table pages exist */
 };

@@ -18,7 +18,7 @@ static struct {
 } runs[8]; /* what the core holds */
 
 static struct {
-    uint64_t touches, pops, waits, vms, refused_vms;
+    uint64_t touches, pops, waits, vms, refused_vms, moved, off_colour;
 } happened;
 
 static unsigned number(const struct model_vm *vm)
@@ -84,6 +84,31 @@ static gfn_t random_gfn(struct model_vm *vm)
     return vm->page[random_below(vm->size)].gfn;
 }
 
+/* ---- colours ---- */
+
+static bool is_coloured(const struct model_vm *vm, mfn_t mfn)
+{
+    return vm->colours == 0 || vm->colours >> mfn % COLOURS & 1;
+}
+
+/* Whether some free frame is of its colours, wherever. */
+static bool colour_is_free(const struct model_vm *vm)
+{
+    for (mfn_t mfn = 0; mfn < FRAMES; mfn++) {
+        const enum frame_state s = frame_state(mfn);
+        if ((s == FRAME_FREE || s == FRAME_STOCKED) && is_coloured(vm, mfn)) return true;
+    }
+    return false;
+}
+
+static void got_colour(struct model_vm *vm, mfn_t mfn, bool was_free)
+{
+    check(is_coloured(vm, mfn) == was_free, "frame 0x%lx of colours 0x%x, of which there is %s", mfn,
+          vm->colours, was_free ? "one" : "none");
+    vm->coloured += vm->colours && was_free;
+    vm->off_colour += vm->colours && !was_free;
+}
+
 /* ---- steps ---- */
 
 static void touch(struct model_vm *vm)
@@ -91,6 +116,7 @@ static void touch(struct model_vm *vm)
     const gfn_t gfn = random_gfn(vm);
     struct model_page *p = model_page(vm, gfn);
     const bool room = model_free() > model_promised() + reserve;
+    const bool coloured = colour_is_free(vm);
     mfn_t mfn = MFN_NONE;
     const enum p2m_touch got = p2m_touch(&vm->p2m, gfn, true);
 
@@ -111,6 +137,7 @@ static void touch(struct model_vm *vm)
     happened.waits += !room;
     if (!room) return;
     got_frame(mfn, number(vm));
+    got_colour(vm, mfn, coloured);
     model_needs_tables(vm, gfn);
     vm->first_touches += p->type == P2M_UNTOUCHED;
     vm->pops += p->type == P2M_BALLOONED;
@@ -249,6 +276,47 @@ static void forget_all(struct model_vm *vm)
     vm->ballooned = 0;
 }
 
+static void set_colours(struct model_vm *vm, uint64_t recolour)
+{
+    const uint32_t mask = (uint32_t)random_below(random_below(2) ? 1 : 1 << COLOURS);
+
+    vm->colours = mask == (1 << COLOURS) - 1 ? 0 : mask;
+    p2m_set_colours(&vm->p2m, mask, recolour);
+    check(frames_colours(vm->p2m.owner) == vm->colours, "colours 0x%x", frames_colours(vm->p2m.owner));
+}
+
+/* Pages keep what is in them. All that stray are moved, unless there is no frame for one of them: what a
+ * step of 32 has given up is free at its end. */
+static void recolour(struct model_vm *vm)
+{
+    uint64_t strays = 0;
+
+    set_colours(vm, vm->size);
+    while (p2m_recolour_step(&vm->p2m)) continue;
+    for (unsigned i = 0; i < vm->size; i++) {
+        struct model_page *p = &vm->page[i];
+        mfn_t mfn = MFN_NONE;
+        if (p->type != P2M_PRESENT) continue;
+        check(p2m_lookup(&vm->p2m, p->gfn, &mfn) == P2M_PRESENT, "gfn 0x%lx is gone", p->gfn);
+        strays += !is_coloured(vm, mfn);
+        if (mfn == p->mfn) continue;
+        check(is_coloured(vm, mfn) && !is_coloured(vm, p->mfn), "gfn 0x%lx was moved from 0x%lx to 0x%lx",
+              p->gfn, p->mfn, mfn);
+        check(frame_user[mfn] == NOBODY && frame_stale[mfn] == NOBODY, "moved to frame 0x%lx, which is used",
+              mfn);
+        check(((uint64_t *)mfn_to_virt(mfn))[p->place] == p->word, "gfn 0x%lx: lost its data", p->gfn);
+        frame_user[p->mfn] = NOBODY;
+        frame_user[mfn] = number(vm);
+        p->mfn = mfn;
+        vm->coloured++;
+        happened.moved++;
+    }
+    check(!strays || !colour_is_free(vm) || model_free() < model_promised() + reserve + 32,
+          "%lu pages were not moved", strays);
+    check(vm->colours == 0 || strays || p2m_strays(&vm->p2m) == 0, "no page strays, and %lu are said to",
+          p2m_strays(&vm->p2m));
+}
+
 static void reset(struct model_vm *vm)
 {
     discharge(vm);
@@ -260,6 +328,7 @@ static void destroy(struct model_vm *vm)
 {
     discharge(vm);
     forget_all(vm);
+    happened.off_colour += vm->off_colour;
     p2m_destroy(&vm->p2m);
     vm->alive = false;
 }
@@ -360,8 +429,12 @@ static void one_step(void)
             new_reserve(); /* or with a large one nothing would ever be made again */
         return;
     }
-    if (what < 4800)
+    if (what < 4700)
         touch(vm);
+    else if (what < 4790)
+        set_colours(vm, 0);
+    else if (what < 4800)
+        recolour(vm);
     else if (what < 5400)
         balloon(vm);
     else if (what < 5800)
@@ -408,7 +481,8 @@ static void run(const struct pt_format *f, uint64_t steps)
         if (vms[i].alive) destroy(&vms[i]);
     }
     model_compare();
-    check(happened.touches && happened.pops && happened.waits && happened.vms && happened.refused_vms,
+    check(happened.touches && happened.pops && happened.waits && happened.vms && happened.refused_vms &&
+              happened.moved && happened.off_colour,
           "too little happened");
 }
 
@@ -424,8 +498,11 @@ int main(void)
         seed = (wanted_seed ? strtoull(wanted_seed, NULL, 0) : 20021) + i;
         printf("# %s: seed %lu, %lu steps\n", f->name, seed, steps);
         run(f, steps);
-        printf("# %lu first touches, %lu pops, %lu times no memory, %lu VMs made, %lu refused\n",
-               happened.touches, happened.pops, happened.waits, happened.vms, happened.refused_vms);
+        printf("# %lu first touches, %lu pops, %lu times no memory, %lu VMs made, %lu refused, %lu pages "
+               "moved, %lu "
+               "off colour\n",
+               happened.touches, happened.pops, happened.waits, happened.vms, happened.refused_vms,
+               happened.moved, happened.off_colour);
         printf("ok %u - %s agrees with the reference\n", i + 1, f->name);
     }
     host_env_end();

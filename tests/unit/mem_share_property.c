@@ -27,6 +27,7 @@
 #define CPUS      3u
 #define WORDS     (PAGE_BYTES / sizeof(uint64_t))
 #define KINDS     7u /* of contents that are written */
+#define COLOURS   4u
 
 struct page {
     bool present, ballooned;
@@ -45,6 +46,7 @@ static struct vm {
     bool alive;
     struct p2m p2m;
     bool one_group; /* since it was made or reset */
+    bool recolours; /* a step of it is under way */
     uint64_t ballooned, breaks;
     struct share_scan scan[2];
     struct sample sample;
@@ -65,7 +67,8 @@ static const struct pt_format *format;
 static uint64_t seed, step, random_state, core;
 static unsigned flushing;
 static struct {
-    uint64_t pins, kept, shared, breaks, no_memory, resets, nested, most_shared, zeros, failed, refused;
+    uint64_t pins, kept, shared, breaks, no_memory, resets, nested, most_shared, zeros, failed, refused,
+        moved;
 } happened;
 
 static void check(bool ok, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -183,6 +186,9 @@ static void guest_write(struct vm *vm, unsigned i)
     else
         vm->page[i].word[place] = random_below(2);
     memcpy(through(t), vm->page[i].word, PAGE_BYTES);
+    for (unsigned v = 0; v < VCPUS; v++) {
+        if (vm->tlb[v][i].known) check_page(vm, i, through(&vm->tlb[v][i]), "reads another vCPU");
+    }
 }
 
 static struct vm *random_vm(void)
@@ -193,10 +199,11 @@ static struct vm *random_vm(void)
     }
 }
 
+/* Some pages are used more than others, by several vCPUs while something happens to them. */
 static void guest_step(void)
 {
     struct vm *vm = random_vm();
-    const unsigned i = (unsigned)random_below(PAGES);
+    const unsigned i = (unsigned)random_below(random_below(2) ? PAGES : 8);
 
     if (vm->page[i].leaving && !vm->tlb[0][i].known) return;
     if (vm->page[i].leaving)
@@ -382,6 +389,7 @@ static void destroy(struct vm *vm)
     happened.breaks += vm->p2m.sharing.breaks;
     happened.shared += vm->p2m.sharing.hits + vm->p2m.sharing.hint_hits;
     happened.zeros += vm->p2m.sharing.zeros;
+    happened.moved += vm->p2m.colouring.moved;
     p2m_destroy(&vm->p2m);
     check(p2m_hold(vm->p2m.owner) == NULL, "a map that is gone is found");
 }
@@ -424,6 +432,22 @@ static void scan(struct vm *vm)
     p2m_release(&vm->p2m);
 }
 
+static void set_colours(struct vm *vm)
+{
+    const uint32_t mask = (uint32_t)random_below(1u << COLOURS);
+
+    p2m_set_colours(&vm->p2m, mask, random_below(2) ? PAGES : random_below(PAGES));
+}
+
+static void recolour(struct vm *vm)
+{
+    if (vm->recolours) return;
+    vm->recolours = true;
+    const bool more = p2m_recolour_step(&vm->p2m);
+    check(more == (vm->p2m.colouring.left != 0), "more to be moved, or not");
+    vm->recolours = false;
+}
+
 /* ---- what goes on in the middle of a flush ---- */
 
 static void in_between(void)
@@ -433,7 +457,11 @@ static void in_between(void)
         const uint64_t what = random_below(64);
         if (what == 0)
             set_group(random_vm());
-        else if (what < 4)
+        else if (what == 1)
+            set_colours(random_vm());
+        else if (what == 2)
+            recolour(random_vm());
+        else if (what < 5)
             scan(random_vm());
         else if (what < 10)
             device(random_vm());
@@ -533,6 +561,10 @@ static void one_step(void)
         sample(vm);
     else if (what < 7520)
         discard(vm);
+    else if (what < 7560)
+        set_colours(vm);
+    else if (what < 8000)
+        recolour(vm);
     else if (what < 9900)
         scan(vm);
     else if (what < 9940)
@@ -561,6 +593,7 @@ static void run(const struct pt_format *f, unsigned hash_bits, uint32_t count_ma
     memset(&happened, 0, sizeof(happened));
     host_env_reset(FRAMES);
     frames_init(direct_base, FRAMES);
+    frames_set_colour_count(COLOURS);
     core = (frames_bytes(FRAMES) + PAGE_BYTES - 1) / PAGE_BYTES;
     frames_add(0, core, FRAME_CORE);
     frames_add(core, FRAMES - core, FRAME_FREE);
@@ -582,10 +615,11 @@ static void run(const struct pt_format *f, unsigned hash_bits, uint32_t count_ma
     printf("# %lu pins, %lu of them outlived the page, %lu shared, at most %lu saved, %lu breaks, %lu times "
            "no memory, %lu accesses during flushes, "
            "%lu stale hints, %lu "
-           "compares failed, %lu refused\n",
+           "compares failed, %lu refused, %lu recoloured\n",
            happened.pins, happened.kept, happened.shared, happened.most_shared, happened.breaks,
-           happened.no_memory, happened.nested, counts.stale_hints, counts.compares_failed, counts.refused);
-    check(happened.kept > 5 && happened.pins > 100 && happened.shared && happened.breaks &&
+           happened.no_memory, happened.nested, counts.stale_hints, counts.compares_failed, counts.refused,
+           happened.moved);
+    check(happened.moved && happened.kept > 5 && happened.pins > 100 && happened.shared && happened.breaks &&
               happened.no_memory && happened.resets && happened.nested && happened.zeros &&
               counts.stale_hints && happened.most_shared > 50,
           "too little happened");

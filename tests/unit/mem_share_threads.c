@@ -31,6 +31,7 @@
 #define FRAMES      80u
 #define FIRST_GFN   480u /* RAM lies in two tables */
 #define PAGES       64u
+#define COLOURS     4u
 #define NUMBERS     9u /* a page that holds the last is given away */
 #define ACCESSES    60u
 #define ROUND_STEPS 250u
@@ -51,6 +52,7 @@ struct page {
 static struct vm {
     struct p2m p2m;
     bool stopped; /* nobody takes a vCPU any more */
+    bool recolours;
     uint64_t generation;
     uint64_t flushed[CPUS];
     struct vcpu vcpu[VCPUS];
@@ -67,7 +69,7 @@ static struct cpu {
     struct translation tlb[VMS][PAGES];
     struct share_scan scan[VMS];
     uint64_t random;
-    uint64_t reads, writes, waits, gives, kicks, destroyed, shared, breaks;
+    uint64_t reads, writes, waits, gives, kicks, destroyed, shared, breaks, moved;
 } cpus[CPUS];
 
 static unsigned rounds;
@@ -299,6 +301,19 @@ static void scan(unsigned slot)
     p2m_release(p2m);
 }
 
+static void recolour(struct vm *vm)
+{
+    struct p2m *p2m = p2m_hold((uint16_t)number(vm));
+
+    if (!p2m) return;
+    if (take(&vm->recolours)) {
+        if (random_below(4) == 0) p2m_set_colours(p2m, (uint32_t)random_below(1u << COLOURS), PAGES);
+        while (p2m_recolour_step(p2m)) continue;
+        let_go(&vm->recolours);
+    }
+    p2m_release(p2m);
+}
+
 static void make(struct vm *vm)
 {
     const struct p2m_range ram = {FIRST_GFN, PAGES};
@@ -328,6 +343,7 @@ static void end(struct vm *vm)
     p2m_retire(&vm->p2m);
     me()->shared += vm->p2m.sharing.hits + vm->p2m.sharing.hint_hits;
     me()->breaks += vm->p2m.sharing.breaks;
+    me()->moved += vm->p2m.colouring.moved;
     p2m_destroy(&vm->p2m);
     me()->destroyed++;
 }
@@ -339,6 +355,8 @@ static void step(void)
 
     if (what < 750) {
         turn(vm);
+    } else if (what < 800) {
+        recolour(vm);
     } else if (what < 985) {
         scan(number(vm));
     } else if (what < 990) {
@@ -391,6 +409,7 @@ int main(void)
     printf("1..1\n");
     host_env_reset(FRAMES);
     frames_init(direct_base, FRAMES);
+    frames_set_colour_count(COLOURS);
     frames_add(0, core, FRAME_CORE);
     frames_add(core, FRAMES - core, FRAME_FREE);
     for (unsigned i = 0; i < CPUS; i++) cpus[i].random = 2026 + i;
@@ -415,11 +434,11 @@ int main(void)
     }
     printf("# %lu reads, %lu writes, %lu shared, %lu breaks, %lu times no memory, %lu given, %lu kicks, %lu "
            "VMs destroyed, "
-           "%lu stale hints, %lu compares failed\n",
+           "%lu stale hints, %lu compares failed, %lu recoloured\n",
            sum.reads, sum.writes, cpus[0].shared, cpus[0].breaks, sum.waits, sum.gives, sum.kicks,
-           cpus[0].destroyed, counts.stale_hints, counts.compares_failed);
-    check(sum.reads && sum.writes && cpus[0].shared && cpus[0].breaks && sum.waits && sum.gives &&
-              sum.kicks && cpus[0].destroyed > VMS && counts.stale_hints,
+           cpus[0].destroyed, counts.stale_hints, counts.compares_failed, cpus[0].moved);
+    check(cpus[0].moved && sum.reads && sum.writes && cpus[0].shared && cpus[0].breaks && sum.waits &&
+              sum.gives && sum.kicks && cpus[0].destroyed > VMS && counts.stale_hints,
           "too little happened");
     printf("ok 1 - nobody sees another's page or an old one, and the books balance\n");
     host_env_end();

@@ -25,6 +25,7 @@
 #define FIRST   777u /* sector */
 #define PENDING 64u
 #define NEVER   UINT64_MAX
+#define COLOURS 4u
 
 struct guest {
     bool alive;
@@ -41,7 +42,7 @@ static struct disk_request *pending[PENDING];
 static unsigned pending_count;
 static uint64_t seed, step, state;
 static bool may_fail, may_lie, gone, quiet, poll_wanted, lost_allowed;
-static uint64_t outs, ins, waits, taken_back, stopped, write_failures, shared, unwritten;
+static uint64_t outs, ins, waits, taken_back, moved, stopped, write_failures, shared, unwritten;
 
 __attribute__((format(printf, 2, 3))) static void check(bool ok, const char *fmt, ...)
 {
@@ -329,6 +330,13 @@ static void one_step(void)
     case 9:
     case 10:
     case 11: finish_one(); break;
+    case 12:
+        if (below(20) == 0) p2m_set_colours(&g->p2m, (uint32_t)below(1u << COLOURS), PAGES);
+        remember(g);
+        moved -= g->p2m.colouring.moved;
+        (void)!p2m_recolour_step(&g->p2m);
+        moved += g->p2m.colouring.moved;
+        break;
     default: use(g); break;
     }
 }
@@ -346,6 +354,7 @@ static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie, uint64_t
     gone = false;
     host_env_reset(FRAMES);
     frames_init(mfn_to_virt(0), FRAMES);
+    frames_set_colour_count(COLOURS);
     const uint64_t table = (frames_bytes(FRAMES) + PAGE_BYTES - 1) / PAGE_BYTES;
     frames_add(0, table, FRAME_CORE);
     frames_add(table, FRAMES - table, FRAME_FREE);
@@ -380,11 +389,12 @@ static void done(const char *what)
 {
     static unsigned tests;
 
-    printf("# %lu out, %lu ahead, %lu waits, %lu taken back, %lu stopped, %lu writes failed, %lu shared, %lu "
+    printf("# %lu out, %lu ahead, %lu waits, %lu taken back, %lu moved, %lu stopped, %lu writes failed, %lu "
+           "shared, %lu "
            "unwritten\n",
-           outs, ins, waits, taken_back, stopped, write_failures, shared, unwritten);
+           outs, ins, waits, taken_back, moved, stopped, write_failures, shared, unwritten);
     printf("ok %u - %s\n", ++tests, what);
-    outs = ins = waits = taken_back = stopped = write_failures = shared = unwritten = 0;
+    outs = ins = waits = taken_back = moved = stopped = write_failures = shared = unwritten = 0;
 }
 
 int main(int argc, char **argv)
@@ -393,7 +403,7 @@ int main(int argc, char **argv)
 
     printf("1..4\n");
     run(1, steps, false, false, NEVER);
-    check(outs && ins && waits && taken_back && shared && unwritten, "not everything was tried");
+    check(outs && ins && waits && taken_back && moved && shared && unwritten, "not everything was tried");
     done("guests' data through a disk that works");
     for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, false, NEVER);
     check(stopped && write_failures, "no request failed");

@@ -79,6 +79,17 @@ uint32_t percpu_count(void)
     return 2;
 }
 
+bool p2m_recolour_step(struct p2m *p2m)
+{
+    (void)p2m;
+    return false;
+}
+
+void p2m_recolour_stop(struct p2m *p2m)
+{
+    (void)p2m;
+}
+
 uint32_t share_scan(struct p2m *p2m, struct share_scan *scan, uint32_t pages)
 {
     (void)p2m, (void)scan;

@@ -201,6 +201,12 @@ struct tithe_vm_snapshot {
     uint64_t scan_hits;            /* of these, were found to be another's equal and shared */
     uint64_t scan_zeros;           /* of these, were all zeros */
     uint64_t scan_left;            /* pages that a plan has asked to be scanned and were not yet */
+    uint64_t colours;              /* of its new frames, a bit each; 0: any */
+    uint64_t coloured_pages;   /* pages that got a frame of its colours; this and the next two ever growing */
+    uint64_t off_colour_pages; /* that got another, for none of its colours was free */
+    uint64_t recoloured_pages; /* that were moved to a frame of its colours */
+    uint64_t recolour_left;    /* pages that a plan has asked to be moved and were not yet */
+    uint64_t stray_pages;      /* of consumed_pages, at most so many are in frames of other colours */
     uint64_t exits;
     uint64_t cpu_ns;
     uint64_t created_ns;
@@ -243,6 +249,7 @@ struct tithe_snapshot {
     uint64_t shared_frames;       /* frames that more than one page may be in */
     uint64_t shared_entries;      /* pages that are in them: the difference is saved */
     uint64_t zero_entries;        /* of these, pages of zeros */
+    uint64_t colours;             /* of frames: a power of two; 1: they have none */
     uint64_t event_seq;           /* sequence number the next event will have */
     uint64_t log_offset;          /* bytes logged so far */
     uint64_t cpus;
@@ -277,6 +284,10 @@ enum tithe_verb {
     TITHE_VERB_SHARE_GROUP = 5,
     TITHE_VERB_SWAP_OUT = 6, /* so many pages go to swap; how: enum tithe_pick */
     TITHE_VERB_PREFETCH = 7, /* so many swapped pages come back */
+    /* At once. how: the colours, a bit each, of the frames that the VM gets from now on, as long as any such are free; 0 or all: any. pages:
+     * so many of the pages that it has, the lowest first, are moved to frames of its colours, as long as any such are free, in the
+     * background; at most size_pages. */
+    TITHE_VERB_COLOUR = 8,
 };
 
 enum tithe_scan_order {
@@ -289,6 +300,7 @@ enum tithe_scan_order {
 
 #define TITHE_SAMPLE_MAX       1024u
 #define TITHE_SHARE_GROUPS_MAX 127u
+#define TITHE_COLOURS_MAX      32u
 
 enum tithe_pick {
     TITHE_PICK_RANDOM = 0,

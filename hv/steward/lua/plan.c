@@ -55,6 +55,7 @@ static const struct verb {
     {"share-group", TITHE_VERB_SHARE_GROUP, NULL, "group", NULL}, /* `how` is a number */
     {"swap_out", TITHE_VERB_SWAP_OUT, "pages", "pick", (const char *const[]){"random", "cold", NULL}},
     {"prefetch", TITHE_VERB_PREFETCH, "pages", NULL, NULL},
+    {"colour", TITHE_VERB_COLOUR, "pages", "colours", NULL}, /* likewise */
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 

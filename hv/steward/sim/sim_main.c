@@ -134,6 +134,7 @@ static void start_machine(struct sim *sim)
     s->core_pages = s->total_pages / 64;
     sim_account(sim);
     s->cpus = sim->options.cpus;
+    s->colours = 16;
     for (uint32_t i = 0; i < s->cpus; i++) s->cpu[i].apic_id = i;
     s->test_mode = sim->options.test_mode;
     s->tick_ns = sim->options.tick_ms * NS_PER_MS;

@@ -157,6 +157,9 @@ void sim_do(struct sim *sim, const struct tithe_action *a)
     case TITHE_VERB_SAMPLE: sample(sim, i, a); break;
     case TITHE_VERB_SCAN: scan(sim, i, a->pages); break;
     case TITHE_VERB_SHARE_GROUP: sim->snap.vm[i].share_group = a->how; break;
+    case TITHE_VERB_COLOUR:
+        sim->snap.vm[i].colours = a->how + 1 == 1ull << sim->snap.colours ? 0 : a->how;
+        break;
     case TITHE_VERB_POPULATE: populate(sim, i, a->pages); break;
     case TITHE_VERB_SWAP_OUT:
     case TITHE_VERB_PREFETCH: swap(sim, i, a->verb == TITHE_VERB_SWAP_OUT, a->pages); break;

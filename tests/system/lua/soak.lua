@@ -169,7 +169,7 @@ local function unpause(vm)
 end
 
 -- Of the machine's policies, and, where there is swap, one that sends a part of every guest there now and then, and has it back.
-local policies = { "proportional", "equal" }
+local policies = { "proportional", "equal", "coloured" }
 if tithe.info().swap_pages > 0 then
     local file = assert(io.open("policy-lua/equal.lua"))
     local source = file:read("a"):gsub("return policy%s*$", "") .. [[

@@ -147,6 +147,25 @@ MUST_CHECK enum p2m_touch p2m_pin(struct p2m *p2m, gfn_t gfn, bool write, mfn_t 
  * (p2m_reset, p2m_destroy) since the page was pinned, the frame is freed here, and p2m is not looked at. */
 void p2m_unpin(struct p2m *p2m, gfn_t gfn, mfn_t mfn);
 
+/* ---- pages that move (mem/p2m_move.c) ---- */
+
+#define P2M_MOVE_MAX 32u
+enum p2m_move {
+    P2M_MOVE_DONE = 0,
+    P2M_MOVE_THERE,    /* its frame is one of those already */
+    P2M_MOVE_BUSY,     /* it has no frame of its own just now, is pinned, or is being written to */
+    P2M_MOVE_NO_FRAME, /* none of these is free, as far as has been looked: see frame_alloc_within */
+};
+/* Up to P2M_MOVE_MAX pages, all different, get frames of [from, to) instead of their own, while the guest runs; two flushes at most. From any CPU, with no
+ * lock above LOCK_DEVICES held; the caller sees to it that the map lives. */
+void p2m_move(struct p2m *p2m, const gfn_t *gfns, uint32_t count, mfn_t from, mfn_t to,
+              enum p2m_move *outcome);
+/* Pages that p2m_move could take and whose frames are in [from, to), from *cursor on round the map, which one caller at a time moves; `cold`: only
+ * those that have not been accessed since they were looked at before. Looks at P2M_FIND_LOOKS entries at most. */
+#define P2M_FIND_LOOKS 512u
+uint32_t p2m_find_within(struct p2m *p2m, gfn_t *cursor, mfn_t from, mfn_t to, bool cold, gfn_t *gfns,
+                         uint32_t most);
+
 /* ---- flush obligations: see mem/flush.h ---- */
 struct flush_batch;
 

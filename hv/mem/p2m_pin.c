@@ -18,11 +18,7 @@ static void pin(struct p2m *p2m, gfn_t gfn, mfn_t mfn)
     uint64_t *slot = p2m_find(p2m, gfn, &level);
 
     if (frame_state_of(f) == FRAME_GUEST) {
-        if (f->state & FRAME_HINTED) { /* its contents will change without a trace in the entry */
-            lock_acquire(&share.lock);
-            share_unhint(mfn);
-            lock_release(&share.lock);
-        }
+        share_drop_hint(mfn); /* its contents will change without a trace in the entry */
         frame_set_state(f, FRAME_PINNED | (f->state & FRAME_BROKEN));
         f->check = 0;
         p2m->pinned_pages++;

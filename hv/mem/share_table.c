@@ -116,10 +116,7 @@ void frame_unflag(mfn_t mfn, uint16_t owner)
     const struct frame *f = &frame_pool.table[mfn];
 
     if (frame_state_of(f) != FRAME_GUEST || f->owner != owner) frame_wrong_state("park", mfn);
-    if (!(f->state & FRAME_HINTED)) return;
-    lock_acquire(&share.lock);
-    share_unhint(mfn);
-    lock_release(&share.lock);
+    share_drop_hint(mfn);
 }
 
 /* ---- shared frames ---- */

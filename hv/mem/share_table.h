@@ -59,6 +59,14 @@ mfn_t share_find(uint64_t hash, uint8_t key, bool zero, mfn_t self, bool *met, b
 /* GUEST, with the lock of its map: into the table and out of it. */
 void share_hint(mfn_t mfn, uint64_t hash);
 void share_unhint(mfn_t mfn);
+/* The same, without LOCK_SHARE, for a frame that may have left one. */
+static inline void share_drop_hint(mfn_t mfn)
+{
+    if (!(frame_pool.table[mfn].state & FRAME_HINTED)) return;
+    lock_acquire(&share.lock);
+    share_unhint(mfn);
+    lock_release(&share.lock);
+}
 
 /* A guest's frame that nobody can write to, and that has left no hint, becomes SHARED with a count of 1. */
 void share_make(mfn_t mfn, uint64_t hash, uint8_t key, bool zero);

@@ -19,6 +19,10 @@
     {                                                                                                        \
 #f, offsetof(struct tithe_sample, f)                                                                 \
     }
+#define DISK(f)                                                                                              \
+    {                                                                                                        \
+#f, offsetof(struct tithe_disk_use, f)                                                               \
+    }
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 const struct field host_fields[] = {
@@ -46,6 +50,7 @@ const struct field host_fields[] = {
     HOST(swap_free_pages),
     HOST(swap_reserved_pages),
     HOST(swap_errors),
+    HOST(dma_limit_pages),
 };
 const struct field host_more_fields[] = {HOST(boot_id), HOST(tsc_hz), HOST(log_offset),
                                          HOST(reload_core_instructions)};
@@ -91,6 +96,12 @@ const struct field vm_fields[] = {
     VM(recoloured_pages),
     VM(recolour_left),
     VM(stray_pages),
+    VM(remapped_pages),
+    VM(vacated_pages),
+    VM(moves_busy),
+    VM(moves_no_frame),
+    VM(remap_left),
+    VM(vacate_left),
 };
 const struct field guest_fields[] = {
     GUEST(updated_ns),      GUEST(free_pages),       GUEST(total_pages),
@@ -101,9 +112,14 @@ const struct field sample_fields[] = {
     SAMPLE(period),         SAMPLE(pages),          SAMPLE(touched),          SAMPLE(started_ns),
     SAMPLE(started_cpu_ns), SAMPLE(finished_pages), SAMPLE(finished_touched),
 };
+const struct field disk_fields[] = {
+    DISK(sectors), DISK(requests), DISK(errors), DISK(direct),  DISK(copied),   DISK(hot_1),
+    DISK(hot_4),   DISK(hot_16),   DISK(hot_64), DISK(hot_256), DISK(hot_1024),
+};
 const size_t host_field_count = COUNT(host_fields);
 const size_t host_more_field_count = COUNT(host_more_fields);
 const size_t vm_field_count = COUNT(vm_fields);
 const size_t vm_list_field_count = 8; /* up to consumed_pages */
 const size_t guest_field_count = COUNT(guest_fields);
 const size_t sample_field_count = COUNT(sample_fields);
+const size_t disk_field_count = COUNT(disk_fields);

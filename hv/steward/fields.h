@@ -18,8 +18,9 @@ extern const struct field host_more_fields[]; /* likewise, only for answers */
 extern const struct field vm_fields[]; /* of struct tithe_vm_snapshot; the first ones are what `list` shows */
 extern const struct field guest_fields[];  /* of struct tithe_guest_stats */
 extern const struct field sample_fields[]; /* of struct tithe_sample, but for its method */
+extern const struct field disk_fields[];   /* of struct tithe_disk_use */
 extern const size_t host_field_count, host_more_field_count, vm_field_count, vm_list_field_count,
-    guest_field_count, sample_field_count;
+    guest_field_count, sample_field_count, disk_field_count;
 
 static inline uint64_t field_value(const struct field *f, const void *from)
 {

@@ -78,11 +78,16 @@ const char *name_of_refusal(uint8_t why)
 
 const char *name_of_verb(uint32_t verb)
 {
-    static const char *const names[] = {
-        [TITHE_VERB_BALLOON] = "balloon",         [TITHE_VERB_SAMPLE] = "sample",
-        [TITHE_VERB_POPULATE] = "populate",       [TITHE_VERB_SCAN] = "scan",
-        [TITHE_VERB_SHARE_GROUP] = "share-group", [TITHE_VERB_SWAP_OUT] = "swap_out",
-        [TITHE_VERB_PREFETCH] = "prefetch",       [TITHE_VERB_COLOUR] = "colour"};
+    static const char *const names[] = {[TITHE_VERB_BALLOON] = "balloon",
+                                        [TITHE_VERB_SAMPLE] = "sample",
+                                        [TITHE_VERB_POPULATE] = "populate",
+                                        [TITHE_VERB_SCAN] = "scan",
+                                        [TITHE_VERB_SHARE_GROUP] = "share-group",
+                                        [TITHE_VERB_SWAP_OUT] = "swap_out",
+                                        [TITHE_VERB_PREFETCH] = "prefetch",
+                                        [TITHE_VERB_COLOUR] = "colour",
+                                        [TITHE_VERB_REMAP] = "remap",
+                                        [TITHE_VERB_VACATE] = "vacate"};
     return PICK(names, verb);
 }
 
@@ -99,6 +104,7 @@ const char *name_of_way(const struct tithe_action *a)
     switch (a->verb) {
     case TITHE_VERB_SAMPLE: return name_of_method(a->how);
     case TITHE_VERB_SCAN: return PICK(scan_orders, a->how);
+    case TITHE_VERB_VACATE: return a->how == TITHE_VACATE_COLD ? "cold" : "any";
     case TITHE_VERB_SWAP_OUT: return a->how == TITHE_PICK_COLD ? "cold" : "random";
     default: return NULL;
     }

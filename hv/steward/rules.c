@@ -43,6 +43,8 @@ static const struct {
     [TITHE_VERB_SWAP_OUT] = {UINT64_MAX, TITHE_PICK_COLD + 1},
     [TITHE_VERB_PREFETCH] = {UINT64_MAX, 1},
     [TITHE_VERB_COLOUR] = {UINT64_MAX, 1ull << TITHE_COLOURS_MAX},
+    [TITHE_VERB_REMAP] = {UINT64_MAX, UINT64_MAX},
+    [TITHE_VERB_VACATE] = {UINT64_MAX, TITHE_VACATE_COLD + 1},
 };
 
 #define VERBS (sizeof verbs / sizeof *verbs)

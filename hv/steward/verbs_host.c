@@ -100,6 +100,11 @@ void put_vm(struct cborx_writer *w, const char *key, const struct tithe_vm_snaps
     if (all) cborx_put_bool(w, "balloon_driver", vm->balloon_driver != 0);
     if (all && vm->state != TITHE_VM_STOPPED) put_vcpus(w, vm);
     if (all && vm->sample.period != 0) put_sample(w, &vm->sample);
+    if (all && vm->disk.sectors != 0) {
+        cborx_put_map(w, "disk");
+        put_fields(w, disk_fields, disk_field_count, &vm->disk);
+        cborx_end(w);
+    }
     if (all && vm->guest.updated_ns != 0) put_guest(w, &vm->guest);
     cborx_end(w);
 }

@@ -107,6 +107,18 @@ static void colour(struct vm *vm, const struct tithe_action *a)
     work_post(vm);
 }
 
+static void remap(struct vm *vm, const struct tithe_action *a)
+{
+    vm_remap(vm, a->pages, a->how);
+    work_post(vm);
+}
+
+static void vacate(struct vm *vm, const struct tithe_action *a)
+{
+    vm_vacate(vm, a->pages, a->how == TITHE_VACATE_COLD);
+    work_post(vm);
+}
+
 static const struct verb {
     uint64_t most; /* pages */
     uint64_t ways; /* that `how` chooses from */
@@ -121,6 +133,8 @@ static const struct verb {
     [TITHE_VERB_SWAP_OUT] = {UINT64_MAX, SWAP_PICKS, swap_there, swap_out_pages},
     [TITHE_VERB_PREFETCH] = {UINT64_MAX, 1, swap_there, prefetch},
     [TITHE_VERB_COLOUR] = {UINT64_MAX, 1ull << TITHE_COLOURS_MAX, colour_check, colour},
+    [TITHE_VERB_REMAP] = {UINT64_MAX, UINT64_MAX, none, remap},
+    [TITHE_VERB_VACATE] = {UINT64_MAX, TITHE_VACATE_COLD + 1, none, vacate},
 };
 
 static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)

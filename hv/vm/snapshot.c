@@ -2,6 +2,7 @@
 #include "vm/snapshot.h"
 
 #include "boot/boot_info.h"
+#include "drv/disk.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "mem/direct.h"
@@ -12,6 +13,7 @@
 #include "vm/plan.h"
 #include "vm/run.h"
 #include "vm/vm.h"
+#include "vm/vm_disk.h"
 #include "vm/work.h"
 #include "x86/cpu.h"
 #include "x86/percpu.h"
@@ -56,6 +58,34 @@ static const uint32_t vcpu_states[] = {
     [VCPU_HALTED] = TITHE_VCPU_HALTED,   [VCPU_WAIT_MEMORY] = TITHE_VCPU_WAIT_MEMORY,
     [VCPU_WAIT_IO] = TITHE_VCPU_WAIT_IO,
 };
+
+static void fill_moves(struct tithe_vm_snapshot *s, struct vm *vm)
+{
+    struct vm_moves m;
+    uint64_t hot[VM_DISK_HOT_LEVELS];
+    vm_moves(vm, &m);
+    s->remapped_pages = m.remapped;
+    s->vacated_pages = m.vacated;
+    s->moves_busy = m.busy;
+    s->moves_no_frame = m.no_frame;
+    s->remap_left = m.remap_left;
+    s->vacate_left = m.vacate_left;
+    if (vm->disk != NULL) {
+        const struct virtio_blk *b = vm->platform.blk;
+        vm_disk_hot(vm, hot);
+        s->disk = (struct tithe_disk_use){.sectors = b->sectors,
+                                          .requests = b->requests,
+                                          .errors = b->errors,
+                                          .direct = vm->io.direct_pieces,
+                                          .copied = vm->io.copied_pieces,
+                                          .hot_1 = hot[0],
+                                          .hot_4 = hot[1],
+                                          .hot_16 = hot[2],
+                                          .hot_64 = hot[3],
+                                          .hot_256 = hot[4],
+                                          .hot_1024 = hot[5]};
+    }
+}
 
 static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
 {
@@ -114,6 +144,7 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         s->stray_pages = p2m_strays(&vm->p2m);
         lock_release(&vm->p2m.lock);
     }
+    fill_moves(s, vm);
     if (vm->sample.counts.period != 0) {
         sample_counts(&vm->p2m, &s->sample);
     }
@@ -185,6 +216,7 @@ uint64_t snapshot_refresh(void)
     snapshot->reserve_pages = f.reserve;
     struct swap_counts swap;
     swap_counts(&swap);
+    snapshot->dma_limit_pages = disk_dma_limit();
     snapshot->swap_pages = swap.slots - swap.bad;
     snapshot->swap_free_pages = swap.free;
     snapshot->swap_reserved_pages = swap.reserved;

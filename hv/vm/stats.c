@@ -55,6 +55,23 @@ static uint64_t flushes(const struct vm *vm)
     return vm->tlb_generation;
 }
 
+static uint64_t direct_pieces(const struct vm *vm)
+{
+    return vm->io.direct_pieces;
+}
+static uint64_t copied_pieces(const struct vm *vm)
+{
+    return vm->io.copied_pieces;
+}
+static uint64_t remapped(const struct vm *vm)
+{
+    return vm->moves.remapped;
+}
+static uint64_t vacated(const struct vm *vm)
+{
+    return vm->moves.vacated;
+}
+
 /* ---- of all VMs that there have been ---- */
 
 static const struct {
@@ -68,6 +85,10 @@ static const struct {
     {"balloon.reported_pages", reported},
     {"balloon.messages", messages},
     {"map.flushes", flushes},
+    {"disk.direct_pieces", direct_pieces},
+    {"disk.copied_pieces", copied_pieces},
+    {"disk.remapped_pages", remapped},
+    {"disk.vacated_pages", vacated},
     {"swap.pages_out", swap_outs},
     {"swap.pages_in", swap_ins},
     {"swap.pages_unwritten", swap_unwritten},

@@ -14,6 +14,7 @@
 #include "tithe/abi.h"
 #include "vm/guest_cpuid.h"
 #include "vm/vcpu.h"
+#include "vm/vm_move.h"
 
 #define VCPUS_MAX  8u
 #define SHARES_MAX 1000000u /* of memory or CPU */
@@ -53,7 +54,8 @@ struct vm {
     struct {
         uint64_t direct_pieces, copied_pieces; /* of its disk's requests, ever: parts of a page moved */
     } io;                                      /* under the device lock */
-    struct guest_cpuid cpuid;                  /* guest_cpuid_init at creation */
+    struct vm_moves moves;
+    struct guest_cpuid cpuid; /* guest_cpuid_init at creation */
     /* A plan's scan: pages left, and the order in the top byte; the boot CPU asks, the worker counts down. */
     uint64_t scan_request;
     uint64_t scan_seen,

@@ -12,6 +12,16 @@
 /* Each VM has its own, so that none has to wait for another's: enough for any one request. */
 #define BOUNCE_FRAMES BLK_PIECES_MAX
 
+/* The pages copied most. A page has a place in one of the sets only. Where it finds none free, all there lose a copy, and it is not
+ * remembered: so those stay that come more often than the others together (Misra and Gries), and no count is too high. */
+#define HOT_SETS 64u
+#define HOT_WAYS 8u
+struct hot {
+    uint32_t gfn;
+    uint32_t copies; /* 0: free */
+    bool given;      /* by vm_disk_hot_pages */
+};
+
 /* A request on its way. */
 struct transfer {
     struct disk_request disk;
@@ -32,12 +42,98 @@ struct vm_disk {
     uint32_t busy; /* transfers on their way */
     uint32_t bounce_count;
     mfn_t bounce[BOUNCE_FRAMES]; /* bounce_count free ones */
+    struct hot hot[HOT_SETS][HOT_WAYS];
     struct virtio_blk blk;
     struct transfer transfer[BLK_REQUESTS]; /* for blk.request of the same index */
 };
 #define VM_DISK_FRAMES ((sizeof(struct vm_disk) + PAGE_BYTES - 1) / PAGE_BYTES)
 
 static struct vm_disk *disks; /* boot CPU */
+
+/* ---- copies, by page; under the device's lock ---- */
+
+static struct hot *hot_set(struct vm_disk *d, gfn_t gfn)
+{
+    return d->hot[(gfn * 0x9e3779b97f4a7c15ull) >> 58];
+}
+_Static_assert(HOT_SETS == 1u << (64 - 58), "the hash of a gfn has as many values");
+
+static void count_copy(struct vm_disk *d, gfn_t gfn)
+{
+    struct hot *set = hot_set(d, gfn), *place = NULL;
+    for (uint32_t i = 0; i < HOT_WAYS; i++) {
+        if (set[i].copies != 0 && set[i].gfn == gfn) {
+            set[i].copies += set[i].copies != UINT32_MAX;
+            return;
+        }
+        if (set[i].copies == 0) {
+            place = &set[i];
+        }
+    }
+    if (place != NULL) {
+        *place = (struct hot){.gfn = (uint32_t)gfn, .copies = 1};
+        return;
+    }
+    for (uint32_t i = 0; i < HOT_WAYS; i++) {
+        set[i].copies--;
+    }
+}
+
+void vm_disk_forget_hot(struct vm *vm, gfn_t gfn)
+{
+    lock_acquire(&vm->platform.lock);
+    struct hot *set = vm->disk != NULL ? hot_set(vm->disk, gfn) : NULL;
+    for (uint32_t i = 0; set != NULL && i < HOT_WAYS; i++) {
+        if (set[i].gfn == gfn) {
+            set[i].copies = 0;
+        }
+    }
+    lock_release(&vm->platform.lock);
+}
+
+void vm_disk_hot(struct vm *vm, uint64_t counts[VM_DISK_HOT_LEVELS])
+{
+    lock_acquire(&vm->platform.lock);
+    for (uint32_t level = 0; level < VM_DISK_HOT_LEVELS; level++) {
+        counts[level] = 0;
+        for (uint32_t i = 0; vm->disk != NULL && i < HOT_SETS * HOT_WAYS; i++) {
+            counts[level] += vm->disk->hot[i / HOT_WAYS][i % HOT_WAYS].copies >= 1u << 2 * level;
+        }
+    }
+    lock_release(&vm->platform.lock);
+}
+
+static struct hot *hottest(struct vm_disk *d)
+{
+    struct hot *best = NULL;
+    for (uint32_t i = 0; i < HOT_SETS * HOT_WAYS; i++) {
+        struct hot *h = &d->hot[i / HOT_WAYS][i % HOT_WAYS];
+        if (h->copies != 0 && !h->given && (best == NULL || h->copies > best->copies)) {
+            best = h;
+        }
+    }
+    return best;
+}
+
+uint32_t vm_disk_hot_pages(struct vm *vm, uint64_t least, bool begin, gfn_t *gfns, uint32_t most)
+{
+    uint32_t found = 0;
+    lock_acquire(&vm->platform.lock);
+    struct vm_disk *d = vm->disk;
+    for (uint32_t i = 0; begin && d != NULL && i < HOT_SETS * HOT_WAYS; i++) {
+        d->hot[i / HOT_WAYS][i % HOT_WAYS].given = false;
+    }
+    while (d != NULL && found < most) {
+        struct hot *h = hottest(d);
+        if (h == NULL || h->copies < least) {
+            break;
+        }
+        h->given = true;
+        gfns[found++] = h->gfn;
+    }
+    lock_release(&vm->platform.lock);
+    return found;
+}
 
 /* ---- data; under the device's lock, or the VM is gone ---- */
 
@@ -109,6 +205,9 @@ static enum p2m_touch add(struct vm *vm, struct transfer *t, const struct blk_re
     }
     t->segment[i].mfn = d->bounce[--d->bounce_count];
     vm->io.copied_pieces++;
+    if (mfn != MFN_NONE) {
+        count_copy(d, piece->gpa >> PAGE_SHIFT);
+    }
     return r->op == BLK_WRITE ? copy_out(vm, t, i, piece->gpa) : P2M_TOUCH_OK;
 }
 
@@ -254,7 +353,7 @@ int vm_disk_open(struct vm *vm, const char *name, char *reason)
         if (frame == MFN_NONE) {
             free_disk(d);
             fmt_string(reason, TITHE_REASON_MAX,
-                       "no memory that the disk can reach is free: destroy a VM or lower targets");
+                       "no memory that the disk can reach is free: destroy a VM, or have a plan vacate some");
             return TITHE_ENOMEM;
         }
         d->bounce[d->bounce_count++] = frame;

@@ -3,6 +3,7 @@
 
 #include "mem/sample.h"
 #include "vm/event.h"
+#include "vm/vm_move.h"
 #include "vm/vm_table.h"
 #include "x86/cpu.h"
 #include "x86/percpu.h"
@@ -32,6 +33,8 @@ void work_cancel(struct vm *vm)
     p2m_populate(&vm->p2m, 0);
     p2m_recolour_stop(&vm->p2m);
     work_scan(vm, 0, SHARE_RANDOM);
+    vm_remap(vm, 0, 0);
+    vm_vacate(vm, 0, false);
     do { /* a step that was under way may have added it again, but no later one does */
         vm_set_remove(&busy, vm);
         while (__atomic_load_n(&place, __ATOMIC_SEQ_CST) == vm->slot - 1u) cpu_pause();
@@ -88,8 +91,8 @@ static bool step(struct vm *vm)
                    (unsigned long long)populated.missing);
     }
     const bool scans = scan_step(vm);
-    const bool recolours = p2m_recolour_step(&vm->p2m);
-    return samples || scans || recolours || populated.more;
+    const bool recolours = p2m_recolour_step(&vm->p2m), moves = vm_move_step(vm);
+    return samples || scans || recolours || moves || populated.more;
 }
 
 /* The VM after the last one that has work; it is `place` now, and lives till that is another. */

@@ -23,10 +23,13 @@ teardown() {
     esac
     # Linux on three vCPUs takes minutes to boot where the host is busy with other tests: it is for long soaks.
     [ "$seconds" -lt 300 ] || words="$words linux"
-    truncate -s 300M "$BATS_TEST_TMPDIR/disk"
+    truncate -s 320M "$BATS_TEST_TMPDIR/disk"
     echo 'label: gpt
-        start=2048, size=600000, type=0EB00D6F-6F6A-455F-A7C8-23FB488147A7' | sfdisk -q "$BATS_TEST_TMPDIR/disk"
-    machine soak --disk "$BATS_TEST_TMPDIR/disk" --hw "$hw" --cpus "${SOAK_CPUS:-$cpus}" --memory 256M --timeout $((seconds + 900)) --cmdline "slice_us=1000 tick_ms=200"
+        start=2048, size=600000, type=0EB00D6F-6F6A-455F-A7C8-23FB488147A7
+        size=4MiB, name="guest-1"
+        size=4MiB, name="guest-2"
+        size=4MiB, name="guest-3"' | sfdisk -q "$BATS_TEST_TMPDIR/disk"
+    machine soak --disk "$BATS_TEST_TMPDIR/disk" --hw "$hw" --cpus "${SOAK_CPUS:-$cpus}" --memory 256M --timeout $((seconds + 900)) --cmdline "slice_us=1000 tick_ms=200 disk_dma_limit_mib=128"
     TMPDIR=$BATS_TEST_TMPDIR LIMIT=$((seconds + 600)) tithe --patience 60 exp run "$LUA_DIR/soak.lua" "$seconds" "${SOAK_SEED:-$RANDOM}" $words \
         >"$BATS_TEST_TMPDIR/output" 2>&1 || {
         cat "$BATS_TEST_TMPDIR/output"

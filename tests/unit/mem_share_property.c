@@ -67,8 +67,8 @@ static const struct pt_format *format;
 static uint64_t seed, step, random_state, core;
 static unsigned flushing;
 static struct {
-    uint64_t pins, kept, shared, breaks, no_memory, resets, nested, most_shared, zeros, failed, refused,
-        moved;
+    uint64_t pins, kept, placed, interrupted, shared, breaks, no_memory, resets, nested, most_shared, zeros,
+        failed, refused, moved;
 } happened;
 
 static void check(bool ok, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -199,11 +199,16 @@ static struct vm *random_vm(void)
     }
 }
 
-/* Some pages are used more than others, by several vCPUs while something happens to them. */
+/* Some pages are used more than others, by several vCPUs while something happens to them; and
+ * all want one that moves just now. */
+static struct vm *moving_vm;
+static unsigned moving_page;
+
 static void guest_step(void)
 {
-    struct vm *vm = random_vm();
-    const unsigned i = (unsigned)random_below(random_below(2) ? PAGES : 8);
+    const bool there = moving_vm && moving_vm->alive && random_below(2);
+    struct vm *vm = there ? moving_vm : random_vm();
+    const unsigned i = there ? moving_page : (unsigned)random_below(random_below(2) ? PAGES : 8);
 
     if (vm->page[i].leaving && !vm->tlb[0][i].known) return;
     if (vm->page[i].leaving)
@@ -298,6 +303,34 @@ static void keep_pins(struct vm *vm)
         vm->page[pins[i].page].pinned = 0;
         happened.kept += !pins[i].kept;
         pins[i].kept = true;
+    }
+}
+
+/* Some pages get frames of the lower, or the upper, half. */
+static void move(struct vm *vm)
+{
+    static gfn_t cursors[VMS];
+    const mfn_t from = random_below(2) ? FRAMES / 2 : 0, other = FRAMES / 2 - from;
+    const uint32_t want = 1 + (uint32_t)random_below(P2M_MOVE_MAX);
+    enum p2m_move outcome[P2M_MOVE_MAX];
+    gfn_t gfns[P2M_MOVE_MAX];
+    uint32_t count = want;
+
+    if (random_below(2))
+        count = p2m_find_within(&vm->p2m, &cursors[vm - vms], other, other + FRAMES / 2, random_below(2),
+                                gfns, want);
+    else
+        for (uint32_t i = 0; i < want; i++) gfns[i] = FIRST_GFN + random_below(PAGES);
+    for (uint32_t i = 1; i < count; i++) {
+        if (gfns[i] <= gfns[i - 1]) gfns[i] = gfns[i - 1] + 1; /* all different; the last may be no RAM */
+    }
+    moving_vm = count ? vm : NULL;
+    if (count) moving_page = (unsigned)(gfns[random_below(count)] - FIRST_GFN) % PAGES;
+    p2m_move(&vm->p2m, gfns, count, from, from + FRAMES / 2, outcome);
+    moving_vm = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        happened.placed += outcome[i] == P2M_MOVE_DONE;
+        happened.interrupted += outcome[i] == P2M_MOVE_BUSY;
     }
 }
 
@@ -469,6 +502,8 @@ static void in_between(void)
             sample(random_vm());
         else if (what < 14)
             pinned_step();
+        else if (what == 14)
+            move(random_vm());
         else
             guest_step();
         happened.nested++;
@@ -565,6 +600,8 @@ static void one_step(void)
         set_colours(vm);
     else if (what < 8000)
         recolour(vm);
+    else if (what < 8100)
+        move(vm);
     else if (what < 9900)
         scan(vm);
     else if (what < 9940)
@@ -612,16 +649,18 @@ static void run(const struct pt_format *f, unsigned hash_bits, uint32_t count_ma
     compare();
     frames_counts(&c);
     check(c.free == FRAMES - core && c.shared == 0, "%lu frames are free at the end", c.free);
-    printf("# %lu pins, %lu of them outlived the page, %lu shared, at most %lu saved, %lu breaks, %lu times "
+    printf("# %lu pins, %lu of them outlived the page, %lu pages moved, %lu not, %lu shared, at most %lu "
+           "saved, %lu breaks, %lu times "
            "no memory, %lu accesses during flushes, "
            "%lu stale hints, %lu "
            "compares failed, %lu refused, %lu recoloured\n",
-           happened.pins, happened.kept, happened.shared, happened.most_shared, happened.breaks,
-           happened.no_memory, happened.nested, counts.stale_hints, counts.compares_failed, counts.refused,
-           happened.moved);
-    check(happened.moved && happened.kept > 5 && happened.pins > 100 && happened.shared && happened.breaks &&
-              happened.no_memory && happened.resets && happened.nested && happened.zeros &&
-              counts.stale_hints && happened.most_shared > 50,
+           happened.pins, happened.kept, happened.placed, happened.interrupted, happened.shared,
+           happened.most_shared, happened.breaks, happened.no_memory, happened.nested, counts.stale_hints,
+           counts.compares_failed, counts.refused, happened.moved);
+    check(happened.moved && happened.kept > 5 && happened.placed > 1000 && happened.interrupted &&
+              happened.pins > 100 && happened.shared && happened.breaks && happened.no_memory &&
+              happened.resets && happened.nested && happened.zeros && counts.stale_hints &&
+              happened.most_shared > 50,
           "too little happened");
     check(hash_bits == 64 || counts.compares_failed, "no collisions");
 }

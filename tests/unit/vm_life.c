@@ -145,6 +145,19 @@ void vm_free(struct vm *of)
     (void)of;
 }
 
+void vm_remap(struct vm *of, uint64_t pages, uint64_t least_copies)
+{
+    (void)of, (void)pages, (void)least_copies;
+}
+void vm_vacate(struct vm *of, uint64_t pages, bool cold)
+{
+    (void)of, (void)pages, (void)cold;
+}
+bool vm_move_step(struct vm *of)
+{
+    (void)of;
+    return false;
+}
 void vm_disk_close(struct vm *of)
 {
     (void)of;

@@ -90,6 +90,19 @@ void p2m_recolour_stop(struct p2m *p2m)
     (void)p2m;
 }
 
+void vm_remap(struct vm *of, uint64_t pages, uint64_t least_copies)
+{
+    (void)of, (void)pages, (void)least_copies;
+}
+void vm_vacate(struct vm *of, uint64_t pages, bool cold)
+{
+    (void)of, (void)pages, (void)cold;
+}
+bool vm_move_step(struct vm *of)
+{
+    (void)of;
+    return false;
+}
 uint32_t share_scan(struct p2m *p2m, struct share_scan *scan, uint32_t pages)
 {
     (void)p2m, (void)scan;

@@ -162,6 +162,18 @@ enum tithe_sample_method {
     TITHE_SAMPLE_UNMAP = 1, /* by faults: the paper's */
 };
 
+/* What a VM does on its disk, and what that costs. Pieces are parts of requests within one page. */
+struct tithe_disk_use {
+    uint64_t sectors;  /* of the disk; 0: it has none */
+    uint64_t requests; /* ended; this and the next three ever growing */
+    uint64_t errors;   /* of these */
+    uint64_t direct;   /* pieces that went straight from or to the guest's frame */
+    uint64_t copied;   /* pieces that were copied, for the frame was out of the disk's reach, or shared */
+    /* Pages that have been copied so often or more, the frame being out of reach, and were not remapped. Of the pages copied most some hundred are
+     * remembered, and no count is too high. */
+    uint64_t hot_1, hot_4, hot_16, hot_64, hot_256, hot_1024;
+};
+
 /* Sampling of a VM's working set: how many of so many random pages its guest has touched. */
 struct tithe_sample {
     uint64_t period;  /* number of the period under way; 0: none has begun */
@@ -223,6 +235,14 @@ struct tithe_vm_snapshot {
     uint64_t swap_out_wanted; /* pages that are still to go, or come, as the last plan wants */
     uint64_t prefetch_wanted;
     uint64_t cpu_shares; /* weight against other VMs on the CPUs, all vCPUs together */
+    uint64_t
+        remapped_pages;     /* into frames that the disks can address; this and the next three ever growing */
+    uint64_t vacated_pages; /* out of them */
+    uint64_t moves_busy;    /* pages tried that were in use */
+    uint64_t moves_no_frame; /* ... for which no frame was found */
+    uint64_t remap_left;     /* pages that a plan wants to be tried, and were not yet */
+    uint64_t vacate_left;
+    struct tithe_disk_use disk;
     struct tithe_sample sample;
     struct tithe_vcpu_snapshot vcpu[TITHE_VCPUS_MAX]; /* `vcpus` of them */
     struct tithe_guest_stats guest;
@@ -243,6 +263,7 @@ struct tithe_snapshot {
     uint64_t swap_free_pages;
     uint64_t swap_reserved_pages; /* sum over VMs */
     uint64_t swap_errors;         /* requests that failed, and pages that were not what was written */
+    uint64_t dma_limit_pages;     /* frames from here on are out of the disks' reach */
     uint64_t core_pages;          /* core, frame table, steward, images, uploads */
     uint64_t overhead_pages;      /* sum over VMs */
     uint64_t guest_pages;         /* sum of consumed_pages */
@@ -288,6 +309,17 @@ enum tithe_verb {
      * so many of the pages that it has, the lowest first, are moved to frames of its colours, as long as any such are free, in the
      * background; at most size_pages. */
     TITHE_VERB_COLOUR = 8,
+    /* The pages that disk I/O has copied most, but so many at most, get frames that the disks can address. how: the least copies that such a page has
+     * had. */
+    TITHE_VERB_REMAP = 9,
+    TITHE_VERB_VACATE =
+        10, /* so many pages leave the frames that the disks can address; how: enum tithe_vacate */
+};
+
+enum tithe_vacate {
+    TITHE_VACATE_ANY = 0,
+    TITHE_VACATE_COLD =
+        1, /* those not accessed since they were looked at before; ANY on CPUs without accessed bits */
 };
 
 enum tithe_scan_order {

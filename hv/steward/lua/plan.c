@@ -56,6 +56,8 @@ static const struct verb {
     {"swap_out", TITHE_VERB_SWAP_OUT, "pages", "pick", (const char *const[]){"random", "cold", NULL}},
     {"prefetch", TITHE_VERB_PREFETCH, "pages", NULL, NULL},
     {"colour", TITHE_VERB_COLOUR, "pages", "colours", NULL}, /* likewise */
+    {"remap", TITHE_VERB_REMAP, "pages", "copies", NULL},    /* likewise */
+    {"vacate", TITHE_VERB_VACATE, "pages", "which", (const char *const[]){"any", "cold", NULL}},
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 

@@ -20,6 +20,7 @@ static const char host_key, vms_key, by_id_key, names_key;
 #define VM_NAMES     (HOST_NAMES + (int)host_field_count)
 #define GUEST_NAMES  (VM_NAMES + (int)vm_field_count)
 #define SAMPLE_NAMES (GUEST_NAMES + (int)guest_field_count)
+#define DISK_NAMES   (SAMPLE_NAMES + (int)sample_field_count)
 
 static void set_integer(lua_State *L, const char *name, uint64_t value)
 {
@@ -74,11 +75,12 @@ static void add_names(lua_State *L, int from, const struct field *fields, size_t
 
 static int push_names(lua_State *L)
 {
-    if (push_kept(L, &names_key, SAMPLE_NAMES + (int)sample_field_count, 0)) {
+    if (push_kept(L, &names_key, DISK_NAMES + (int)disk_field_count, 0)) {
         add_names(L, HOST_NAMES, host_fields, host_field_count);
         add_names(L, VM_NAMES, vm_fields, vm_field_count);
         add_names(L, GUEST_NAMES, guest_fields, guest_field_count);
         add_names(L, SAMPLE_NAMES, sample_fields, sample_field_count);
+        add_names(L, DISK_NAMES, disk_fields, disk_field_count);
     }
     return lua_gettop(L);
 }
@@ -167,6 +169,10 @@ static void fill_parts(lua_State *L, int by_id, int names, const struct tithe_vm
     bool sampled = vm->sample.period != 0, begins = all || sampled != (kept->sample.period != 0);
     fill_part(L, by_id, &sample, vm->id, sampled, begins, &vm->sample, &kept->sample);
     kept->sample.period = vm->sample.period;
+    const struct part disk = {"disk", 3 * PART, {disk_fields, disk_field_count, names, DISK_NAMES, false}};
+    bool there = vm->disk.sectors != 0, comes = all || there != (kept->disk.sectors != 0);
+    fill_part(L, by_id, &disk, vm->id, there, comes, &vm->disk, &kept->disk);
+    kept->disk.sectors = vm->disk.sectors;
 }
 
 /* Pushes the VM's table. Returns whether it is new here. */

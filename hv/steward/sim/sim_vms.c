@@ -163,6 +163,8 @@ void sim_do(struct sim *sim, const struct tithe_action *a)
     case TITHE_VERB_POPULATE: populate(sim, i, a->pages); break;
     case TITHE_VERB_SWAP_OUT:
     case TITHE_VERB_PREFETCH: swap(sim, i, a->verb == TITHE_VERB_SWAP_OUT, a->pages); break;
+    case TITHE_VERB_REMAP: sim->snap.vm[i].disk.hot_1 = 0; break;
+    case TITHE_VERB_VACATE: sim->snap.vm[i].vacated_pages += a->pages; break;
     default: break;
     }
 }
@@ -344,6 +346,7 @@ static int64_t create(struct sim *sim, struct tithe_mgmt *m)
     vm->balloon_driver = 1;
     vm->created_ns = sim->snap.now_ns;
     vm->vcpus = c->vcpus;
+    if (c->disk[0] != 0) vm->disk.sectors = 2048; /* of whatever name */
     for (uint64_t v = 0; v < vm->vcpus; v++) vm->vcpu[v].state = TITHE_VCPU_RUNNABLE;
     sim_retarget(sim, i, c->max_pages);
     think(sim, i);

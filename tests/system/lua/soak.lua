@@ -51,13 +51,23 @@ local ENDS = {
     { text = "crash", reason = "crash" },
 }
 
-local function mite_script(hold, last)
+local DISKS = { "guest-1", "guest-2", "guest-3" }
+
+-- One that nobody has, for some; nil.
+local function free_disk()
+    local disk = pick(DISKS)
+    for _, vm in ipairs(vms) do if vm.disk == disk then return end end
+    return tithe.info().swap_pages > 0 and disk or nil
+end
+
+local function mite_script(hold, last, disk)
     local ms = pick { 100, 250, 400 } // (SLOW and 4 or 1)
     local round = ("together:%dM:%dms:%s,verify,free:%dM"):format(hold, ms, pick { "100us", "1ms", "5ms" }, hold)
     local other = pick {
         ("touch:%dM,rewrite:random:0.3,verify,idle:5ms,random:100,verify,free:%dM"):format(hold, hold),
         "fpu:20ms,idle:20ms", "burn:20ms", "ticks:50ms", "spin:20ms",
     }
+    if disk then other = ("disk:16p:3,verify,touch:%dM,disk:%dM,verify,free:%dM,"):format(hold, hold, hold) .. other end
     return ("touch:1M,loop:%d:{%s,%s},verify,%s"):format(math.random(3, SLOW and 12 or 25), round, other, last)
 end
 
@@ -70,7 +80,8 @@ local function create_mite()
     if math.random(6) == 1 then -- again and again, until it is destroyed
         vm.reboots, last = true, "reboot"
     end
-    vm.mite = mite_script(hold, last)
+    vm.disk = free_disk()
+    vm.mite = mite_script(hold, last, vm.disk)
     vm.append = ("seed=%d vcpus=all wait=60s timer=%s%s"):format(made, pick { "deadline", "one-shot", "periodic" },
         pick { "", " x2apic" })
     return vm
@@ -94,6 +105,11 @@ local function create()
     vm.name, vm.offset, vm.heard, vm.max = "vm" .. made, 0, tithe.host_now(), vm.size
     local ok, answer = pcall(tithe.create, vm)
     if not ok then -- a policy may say that the minimums do not fit
+        -- Or the last requests of the partition's former VM are under way yet, or frames within the disk's reach are few.
+        if vm.disk and type(answer) == "table" and (answer.code == "not-found" or answer.code == "no-memory") then
+            count("disks " .. answer.code)
+            return
+        end
         if type(answer) ~= "table" or answer.code ~= "refused" then error(answer, 0) end
         count "creations refused"
         return
@@ -168,7 +184,8 @@ local function unpause(vm)
     vm.paused, vm.heard = nil, tithe.host_now()
 end
 
--- Of the machine's policies, and, where there is swap, one that sends a part of every guest there now and then, and has it back.
+-- Of the machine's policies, and, where there is swap, one that sends a part of every guest there now and then, and has it back, and
+-- moves pages in and out of the disk's reach.
 local policies = { "proportional", "equal", "coloured" }
 if tithe.info().swap_pages > 0 then
     local file = assert(io.open("policy-lua/equal.lua"))
@@ -184,6 +201,8 @@ function policy.tick(host, vms)
             plan[#plan + 1] = { verb = "swap_out", vm = vm.id, pages = vm.consumed_pages // 4,
                 pick = turn == 3 and "cold" or "random" }
         end
+        if vm.disk then plan[#plan + 1] = { verb = "remap", vm = vm.id, pages = 20, copies = 2 } end
+        plan[#plan + 1] = { verb = "vacate", vm = vm.id, pages = 40, which = turn == 2 and "any" or "cold" }
     end
     return plan
 end
@@ -303,6 +322,8 @@ local function soak()
     m.say("swap: %d pages out, %d in, %d not written", stats["swap.pages_out"], stats["swap.pages_in"], stats["swap.pages_unwritten"])
     m.expect(tithe.info().swap_pages == 0 or stats["swap.pages_in"] > 0, "no page has come back from swap")
     m.equal(stats["swap.errors"] + stats["swap.corrupt_pages"], 0, "requests to swap that failed")
+    m.say("disks: %d pieces copied, %d direct; %d pages remapped, %d moved out", stats["disk.copied_pieces"],
+        stats["disk.direct_pieces"], stats["disk.remapped_pages"], stats["disk.vacated_pages"])
     m.equal(tithe.info().steward_restarts, 0, "restarts of the steward")
     m.expect((counts.verified or 0) > 0, "no guest has verified its data")
     local ledger = m.balanced()

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pages move to other frames while their guest runs:
+ *
+ *   begin    a frame is found and the page write-protected
+ *   flush    now nobody can write without a fault, which takes the protection off and so ends the move
+ *   copy     what is still protected is copied, and its entry leads to the copy, read-only still: who wrote there could read the
+ *            old frame through another CPU's TLB otherwise (mem/p2m.c, touch_readonly)
+ *   flush    now nobody knows the old frame, and it is freed
+ *   end      the copy becomes writable, unless a write has seen to that
+ */
+#include "lib/log.h"
+#include "mem/p2m_tables.h"
+#include "mem/page.h"
+#include "mem/share_table.h"
+
+/* One page on its way. */
+struct move {
+    gfn_t gfn;
+    mfn_t to;
+    uint32_t stamp;
+};
+
+static bool is_within(mfn_t mfn, mfn_t from, mfn_t to)
+{
+    return mfn >= from && mfn < to;
+}
+
+/* The entry of a page that can move just now: present, private, neither read-only on the way to something else nor pinned. */
+static uint64_t *find_movable(struct p2m *p2m, gfn_t gfn)
+{
+    const struct pt_format *f = p2m->format;
+    unsigned level;
+    uint64_t *slot = p2m_find(p2m, gfn, &level);
+    const uint64_t entry = slot ? pt_load(slot) : 0;
+
+    return p2m_entry_type(f, entry) == P2M_PRESENT && entry & f->write && !(entry & PT_PINNED) ? slot : NULL;
+}
+
+static enum p2m_move begin(struct p2m *p2m, struct move *m, mfn_t from, mfn_t to)
+{
+    uint64_t *slot = find_movable(p2m, m->gfn);
+
+    if (!slot) return P2M_MOVE_BUSY;
+    if (is_within(p2m_entry_mfn(p2m->format, pt_load(slot)), from, to)) return P2M_MOVE_THERE;
+    m->to = frame_alloc_within(FRAME_GUEST, p2m->owner, m->gfn, from, to);
+    if (m->to == MFN_NONE) return P2M_MOVE_NO_FRAME;
+    share_drop_hint(p2m_entry_mfn(p2m->format, pt_load(slot))); /* which is where the stamp goes */
+    m->stamp = p2m_protect(p2m, slot);
+    return P2M_MOVE_DONE;
+}
+
+/* False: somebody has written to the page, or done something else with it, and the new frame goes. */
+static bool copy(struct p2m *p2m, struct move *m, struct flush_batch *batch)
+{
+    struct frame *table = frame_pool.table;
+    unsigned level;
+    uint64_t *slot = p2m_find(p2m, m->gfn, &level);
+    const uint64_t entry = slot ? pt_load(slot) : 0;
+    const bool moves = p2m_is_protected(p2m, entry, m->stamp);
+
+    if (moves) {
+        const mfn_t old = p2m_entry_mfn(p2m->format, entry);
+        page_copy(mfn_to_virt(m->to), mfn_to_virt(old));
+        frame_set_state(&table[m->to], FRAME_GUEST | FRAME_COPIED | (table[old].state & FRAME_BROKEN));
+        pt_store(slot, pt_leaf(p2m->format, m->to << PAGE_SHIFT, 1, PT_READ | PT_EXEC) |
+                           (entry & p2m->format->accessed));
+        m->stamp = p2m_protect(p2m, slot);
+        frame_set_state(&table[old], table[old].state & ~FRAME_BROKEN);
+        p2m_park(p2m, entry, batch);
+    } else {
+        frame_park(m->to, p2m->owner, &batch->parked);
+        batch->count++;
+    }
+    (void)p2m_parked(batch);
+    return moves;
+}
+
+static void end(struct p2m *p2m, const struct move *m)
+{
+    unsigned level;
+    uint64_t *slot = p2m_find(p2m, m->gfn, &level);
+    const uint64_t entry = slot ? pt_load(slot) : 0;
+
+    if (!p2m_is_protected(p2m, entry, m->stamp)) return;
+    struct frame *f = &frame_pool.table[p2m_entry_mfn(p2m->format, entry)];
+    frame_set_state(f, f->state & ~FRAME_COPIED);
+    p2m_unprotect(p2m, slot);
+}
+
+void p2m_move(struct p2m *p2m, const gfn_t *gfns, uint32_t count, mfn_t from, mfn_t to,
+              enum p2m_move *outcome)
+{
+    struct move move[P2M_MOVE_MAX];
+    bool frames = true;
+    FLUSH_BATCH(batch, p2m);
+
+    if (count > P2M_MOVE_MAX) panic("%u pages to move", count);
+    /* Guests wait for the lock: it is let go after each page. */
+    for (uint32_t i = 0; i < count; i++) {
+        move[i].gfn = gfns[i];
+        outcome[i] = P2M_MOVE_NO_FRAME;
+        if (!frames) continue;
+        lock_acquire(&p2m->lock);
+        outcome[i] = begin(p2m, &move[i], from, to);
+        lock_release(&p2m->lock);
+        frames = outcome[i] != P2M_MOVE_NO_FRAME;
+        batch.owed |= outcome[i] == P2M_MOVE_DONE;
+    }
+    flush_discharge(&batch);
+    for (uint32_t i = 0; i < count; i++) {
+        if (outcome[i] != P2M_MOVE_DONE) continue;
+        lock_acquire(&p2m->lock);
+        if (!copy(p2m, &move[i], &batch)) outcome[i] = P2M_MOVE_BUSY;
+        lock_release(&p2m->lock);
+    }
+    flush_discharge(&batch);
+    for (uint32_t i = 0; i < count; i++) {
+        if (outcome[i] != P2M_MOVE_DONE) continue;
+        lock_acquire(&p2m->lock);
+        end(p2m, &move[i]);
+        lock_release(&p2m->lock);
+    }
+}
+
+/* With the lock held: whether the page leaves [from, to), or, `cold`, has it in hand to stay till it is looked at again. */
+static bool leaves(struct p2m *p2m, gfn_t gfn, mfn_t from, mfn_t to, bool cold, struct flush_batch *batch)
+{
+    const uint64_t accessed = p2m->format->accessed;
+    uint64_t *slot = find_movable(p2m, gfn);
+
+    if (!slot || !is_within(p2m_entry_mfn(p2m->format, pt_load(slot)), from, to)) return false;
+    if (!cold || !(pt_load(slot) & accessed)) return true;
+    __atomic_fetch_and(slot, ~accessed, __ATOMIC_ACQ_REL);
+    batch->owed = true; /* else a CPU that knows the page would not set it again */
+    return false;
+}
+
+uint32_t p2m_find_within(struct p2m *p2m, gfn_t *cursor, mfn_t from, mfn_t to, bool cold, gfn_t *gfns,
+                         uint32_t most)
+{
+    uint32_t found = 0;
+    FLUSH_BATCH(batch, p2m);
+
+    lock_acquire(&p2m->lock);
+    for (uint32_t i = 0; i < P2M_FIND_LOOKS && found < most; i++) {
+        if (*cursor >= p2m->limit) *cursor = 0;
+        if (leaves(p2m, *cursor, from, to, cold, &batch)) gfns[found++] = *cursor;
+        ++*cursor;
+    }
+    lock_release(&p2m->lock);
+    flush_discharge(&batch);
+    return found;
+}

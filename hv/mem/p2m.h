@@ -161,10 +161,10 @@ enum p2m_move {
 void p2m_move(struct p2m *p2m, const gfn_t *gfns, uint32_t count, mfn_t from, mfn_t to,
               enum p2m_move *outcome);
 /* Pages that p2m_move could take and whose frames are in [from, to), from *cursor on round the map, which one caller at a time moves; `cold`: only
- * those that have not been accessed since they were looked at before. Looks at P2M_FIND_LOOKS entries at most. */
+ * those that have not been accessed since they were looked at before. *looked: the entries looked at, P2M_FIND_LOOKS at most. */
 #define P2M_FIND_LOOKS 512u
 uint32_t p2m_find_within(struct p2m *p2m, gfn_t *cursor, mfn_t from, mfn_t to, bool cold, gfn_t *gfns,
-                         uint32_t most);
+                         uint32_t most, uint32_t *looked);
 
 /* ---- flush obligations: see mem/flush.h ---- */
 struct flush_batch;

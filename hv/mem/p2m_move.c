@@ -137,13 +137,13 @@ static bool leaves(struct p2m *p2m, gfn_t gfn, mfn_t from, mfn_t to, bool cold, 
 }
 
 uint32_t p2m_find_within(struct p2m *p2m, gfn_t *cursor, mfn_t from, mfn_t to, bool cold, gfn_t *gfns,
-                         uint32_t most)
+                         uint32_t most, uint32_t *looked)
 {
     uint32_t found = 0;
     FLUSH_BATCH(batch, p2m);
 
     lock_acquire(&p2m->lock);
-    for (uint32_t i = 0; i < P2M_FIND_LOOKS && found < most; i++) {
+    for (*looked = 0; *looked < P2M_FIND_LOOKS && found < most; ++*looked) {
         if (*cursor >= p2m->limit) *cursor = 0;
         if (leaves(p2m, *cursor, from, to, cold, &batch)) gfns[found++] = *cursor;
         ++*cursor;

@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "vm/paging.h"
 #include "vm/vm.h"
+#include "vm/work.h"
 #include "x86/cpu.h"
 
 struct tally {
@@ -85,6 +86,12 @@ void solo_bench(struct vm *vm, const char *text, size_t bytes)
         sample(vm, TITHE_SAMPLE_UNMAP, "sample_unmap");
     } else if (says(text, bytes, "say bench-swap")) {
         paging_want_out(vm, vm->p2m.present_pages / 2, SWAP_RANDOM);
+    } else if (says(text, bytes, "say bench-vacate")) {
+        vm_vacate(vm, vm->p2m.present_pages, false);
+        work_post(vm);
+    } else if (says(text, bytes, "say bench-remap")) {
+        vm_remap(vm, vm->p2m.present_pages, 1);
+        work_post(vm);
     } else if (says(text, bytes, "say bench-colour")) {
         p2m_set_colours(&vm->p2m, 0x55555555u & (uint32_t)((1ull << frames_colour_count()) - 1), 0);
     }

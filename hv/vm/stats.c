@@ -67,6 +67,10 @@ static uint64_t remapped(const struct vm *vm)
 {
     return vm->moves.remapped;
 }
+static uint64_t remap_ticks(const struct vm *vm)
+{
+    return vm->moves.remap_ticks;
+}
 static uint64_t vacated(const struct vm *vm)
 {
     return vm->moves.vacated;
@@ -88,6 +92,7 @@ static const struct {
     {"disk.direct_pieces", direct_pieces},
     {"disk.copied_pieces", copied_pieces},
     {"disk.remapped_pages", remapped},
+    {"disk.remap_tsc", remap_ticks},
     {"disk.vacated_pages", vacated},
     {"swap.pages_out", swap_outs},
     {"swap.pages_in", swap_ins},

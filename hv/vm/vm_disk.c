@@ -103,33 +103,28 @@ void vm_disk_hot(struct vm *vm, uint64_t counts[VM_DISK_HOT_LEVELS])
     lock_release(&vm->platform.lock);
 }
 
-static struct hot *hottest(struct vm_disk *d)
-{
-    struct hot *best = NULL;
-    for (uint32_t i = 0; i < HOT_SETS * HOT_WAYS; i++) {
-        struct hot *h = &d->hot[i / HOT_WAYS][i % HOT_WAYS];
-        if (h->copies != 0 && !h->given && (best == NULL || h->copies > best->copies)) {
-            best = h;
-        }
-    }
-    return best;
-}
-
 uint32_t vm_disk_hot_pages(struct vm *vm, uint64_t least, bool begin, gfn_t *gfns, uint32_t most)
 {
+    struct hot *best[P2M_MOVE_MAX];
     uint32_t found = 0;
     lock_acquire(&vm->platform.lock);
     struct vm_disk *d = vm->disk;
-    for (uint32_t i = 0; begin && d != NULL && i < HOT_SETS * HOT_WAYS; i++) {
-        d->hot[i / HOT_WAYS][i % HOT_WAYS].given = false;
-    }
-    while (d != NULL && found < most) {
-        struct hot *h = hottest(d);
-        if (h == NULL || h->copies < least) {
-            break;
+    for (uint32_t i = 0; d != NULL && i < HOT_SETS * HOT_WAYS; i++) {
+        struct hot *h = &d->hot[i / HOT_WAYS][i % HOT_WAYS];
+        h->given = h->given && !begin;
+        if (h->copies == 0 || h->copies < least || h->given ||
+            (found == most && h->copies <= best[found - 1]->copies)) {
+            continue;
         }
-        h->given = true;
-        gfns[found++] = h->gfn;
+        uint32_t at = found < most ? found++ : found - 1;
+        for (; at > 0 && best[at - 1]->copies < h->copies; at--) {
+            best[at] = best[at - 1];
+        }
+        best[at] = h;
+    }
+    for (uint32_t i = 0; i < found; i++) {
+        best[i]->given = true;
+        gfns[i] = best[i]->gfn;
     }
     lock_release(&vm->platform.lock);
     return found;

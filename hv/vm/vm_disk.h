@@ -17,7 +17,8 @@ void vm_disk_close(struct vm *vm);
  * count is no more than its copies. Device lock not held. */
 #define VM_DISK_HOT_LEVELS 6u
 void vm_disk_hot(struct vm *vm, uint64_t counts[VM_DISK_HOT_LEVELS]);
-/* The most-copied pages that have not been given out since `begin`, of at least so many copies; most first. Returns how many. */
+/* The most-copied pages that have not been given out since `begin`, of at least so many copies; most first. At most P2M_MOVE_MAX, and `most`
+ * is not 0. Returns how many. */
 uint32_t vm_disk_hot_pages(struct vm *vm, uint64_t least, bool begin, gfn_t *gfns, uint32_t most);
 /* The page's copies count from 0 again. */
 void vm_disk_forget_hot(struct vm *vm, gfn_t gfn);

@@ -5,6 +5,7 @@
 #include "mem/frame.h"
 #include "vm/vm.h"
 #include "vm/vm_disk.h"
+#include "x86/cpu.h"
 
 /* Every page has been looked at so often when no more is found: once to forget that it was accessed, once to see whether it was. */
 #define ROUNDS 2u
@@ -80,9 +81,11 @@ static bool remap_step(struct vm *vm)
     if (m.remap_left == 0) {
         return false;
     }
+    const uint64_t start = rdtsc();
     const uint32_t most = at_most(m.remap_left);
     const uint32_t found = vm_disk_hot_pages(vm, m.remap_least, m.remap_begins, gfns, most);
     move(vm, gfns, found, 0, disk_dma_limit(), &vm->moves.remapped);
+    vm->moves.remap_ticks += rdtsc() - start;
     return count_down(vm, &vm->moves.remap_left, m.remap_left, found < most ? 0 : m.remap_left - found);
 }
 
@@ -95,11 +98,12 @@ static bool vacate_step(struct vm *vm)
         return false;
     }
     const mfn_t limit = disk_dma_limit();
-    const uint32_t found =
-        p2m_find_within(&vm->p2m, &vm->moves.cursor, 0, limit, m.vacate_cold, gfns, at_most(m.vacate_left));
+    uint32_t looked;
+    const uint32_t found = p2m_find_within(&vm->p2m, &vm->moves.cursor, 0, limit, m.vacate_cold, gfns,
+                                           at_most(m.vacate_left), &looked);
     move(vm, gfns, found, limit, frames_limit(), &vm->moves.vacated);
-    vm->moves.vacate_looked += P2M_FIND_LOOKS;
-    const bool all = vm->moves.vacate_looked > ROUNDS * vm->p2m.limit + P2M_FIND_LOOKS;
+    vm->moves.vacate_looked += looked;
+    const bool all = vm->moves.vacate_looked > ROUNDS * vm->p2m.limit;
     return count_down(vm, &vm->moves.vacate_left, m.vacate_left, all ? 0 : m.vacate_left - found);
 }
 

@@ -19,6 +19,7 @@ struct vm_moves {
     gfn_t cursor;
     /* Ever: pages moved; pages that could not be, for they were in use, or no frame was found. */
     uint64_t remapped, vacated, busy, no_frame;
+    uint64_t remap_ticks; /* of the TSC, that remapping took */
 };
 
 /* Instead of what was asked for before; 0 pages: nothing. Boot CPU; to be posted (vm/work.h). */

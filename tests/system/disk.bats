@@ -81,6 +81,16 @@ bad_disk() {
     assert_line 'disk-test: disk 0, partition 2: passed, 0 failures'
 }
 
+@test "a guest whose disk fails gets errors, and its VM goes on" {
+    sfdisk -q --part-type "$DISK" 2 0FC63DAF-8483-4772-8E79-3D69D8477DE4
+    printf '[inject-error]\nevent = "pwritev"\nerrno = "5"\n' >"$BATS_TEST_TMPDIR/blkdebug"
+    run solo amd-none "solo=mite solo_mib=16 solo_disk=tithe solo_args=$(words run=touch:1M,verify,disk:1M,exit:7)" \
+        -drive "file=blkdebug:$BATS_TEST_TMPDIR/blkdebug:$DISK,if=ide,index=0,format=raw,werror=report,rerror=report"
+    assert_equal "$status" 1
+    assert_line 'guest: mite: disk FAIL error status=0x1'
+    assert_balanced
+}
+
 @test "memory out of reach is refused" {
     bad_disk '' disk_dma_limit_mib=4
     assert_line --regexp 'disk-test: disk 0, partition 2: FAILED'

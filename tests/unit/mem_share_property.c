@@ -314,11 +314,11 @@ static void move(struct vm *vm)
     const uint32_t want = 1 + (uint32_t)random_below(P2M_MOVE_MAX);
     enum p2m_move outcome[P2M_MOVE_MAX];
     gfn_t gfns[P2M_MOVE_MAX];
-    uint32_t count = want;
+    uint32_t count = want, looked;
 
     if (random_below(2))
         count = p2m_find_within(&vm->p2m, &cursors[vm - vms], other, other + FRAMES / 2, random_below(2),
-                                gfns, want);
+                                gfns, want, &looked);
     else
         for (uint32_t i = 0; i < want; i++) gfns[i] = FIRST_GFN + random_below(PAGES);
     for (uint32_t i = 1; i < count; i++) {

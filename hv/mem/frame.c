@@ -167,7 +167,7 @@ mfn_t frame_alloc_copy(mfn_t from, uint16_t owner, gfn_t gfn)
     mfn_t mfn = coloured ? MFN_NONE : stock_alloc(owner, gfn);
 
     if (mfn == MFN_NONE) mfn = pool_alloc(coloured ? FRAME_COLOURED : FRAME_GUEST, owner, gfn);
-    if (mfn != MFN_NONE) page_copy(mfn_to_virt(mfn), mfn_to_virt(from));
+    if (mfn != MFN_NONE && from != MFN_NONE) page_copy(mfn_to_virt(mfn), mfn_to_virt(from));
     return mfn;
 }
 

@@ -40,7 +40,8 @@ void frames_add(mfn_t start, uint64_t count, enum frame_state state);
 /* One zeroed frame, or MFN_NONE. For FRAME_GUEST gfn is the back reference, else 0. Allocations other
  * than FRAME_CORE fail once free frames would fall below the reserve plus what is promised to tables. */
 mfn_t frame_alloc(enum frame_state state, uint16_t owner, gfn_t gfn);
-/* FRAME_GUEST, or COLOURED if its owner is, with the contents of frame `from`. */
+/* FRAME_GUEST, or COLOURED if its owner is, with the contents of frame `from`; MFN_NONE: its old ones, which are not for the guest to
+ * see. */
 mfn_t frame_alloc_copy(mfn_t from, uint16_t owner, gfn_t gfn);
 /* One frame of [from, to), or MFN_NONE. FRAME_CORE: zeroed. FRAME_GUEST: its old contents are still there, and not for the guest to
  * see; at most FRAME_LOOKS frames are looked at, and the next call goes on from there. */

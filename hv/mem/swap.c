@@ -5,7 +5,6 @@
 #include "mem/swap_table.h"
 
 #include "lib/log.h"
-#include "lib/string.h"
 #include "mem/p2m_tables.h"
 #include "mem/page.h"
 #include "mem/share.h"
@@ -77,7 +76,7 @@ static void give_up_frame(struct p2m *p2m, const struct swap_slot *s, mfn_t *par
 /* A frame for a stored page, and it is in the request. */
 static bool read_page(struct p2m *p2m, struct swap_request *r, uint32_t slot, gfn_t gfn)
 {
-    const mfn_t mfn = frame_alloc(p2m->page, p2m->owner, gfn);
+    const mfn_t mfn = frame_alloc_copy(MFN_NONE, p2m->owner, gfn);
 
     if (mfn == MFN_NONE) return false;
     swap_request_add(r, slot, gfn, SLOT_IN, mfn);
@@ -316,7 +315,7 @@ static const char *read_ended(struct p2m *p2m, struct swap_slot *s, const void *
     }
     unsigned level;
     uint64_t *entry = p2m_find(p2m, s->gfn, &level);
-    memcpy(mfn_to_virt(swap.request[s->request].frame[s->page]), buffer, PAGE_BYTES);
+    page_copy(mfn_to_virt(swap.request[s->request].frame[s->page]), buffer);
     (void)map_again(p2m, entry, s);
     p2m->swap.ins++;
     swap_slot_release(number_of(s), false);

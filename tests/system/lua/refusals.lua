@@ -73,13 +73,14 @@ local check = tithe.policy_check(m.policy("verdicts", ([[
 return { name = "verdicts", api = 1, tick = function(host, vms)
     local a = vms[1].id
     return { { verb = "balloon", vm = a, size_pages = 2048 }, { verb = "balloon", vm = a, size_pages = 2048 },
-        { verb = "balloon", vm = %d, size_pages = 1 }, { verb = "balloon", vm = a, size_pages = 1 << 40 } }
+        { verb = "balloon", vm = %d, size_pages = 1 }, { verb = "balloon", vm = a, size_pages = 1 << 40 },
+        { verb = "swap_out", vm = a, pages = 1 }, { verb = "prefetch", vm = a, pages = 1 } }
 end }
 ]]):format(b)))
 local verdicts = {}
 for i, action in ipairs(check.plan) do verdicts[i] = action.verdict end
-m.equal(table.concat(verdicts, " "), "ok twice no-such-vm twice", "verdicts")
-m.equal(check.refused, 3, "refused")
+m.equal(table.concat(verdicts, " "), "ok twice no-such-vm twice no-swap no-swap", "verdicts")
+m.equal(check.refused, 5, "refused")
 m.equal(tithe.info("a").target_pages, target, "the target of a after a check")
 
 -- ---- After the trial: three failures in a row, or three deaths, and it goes -------------------------------------------

@@ -8,7 +8,6 @@
 #include "vm/event.h"
 #include "vm/run.h"
 #include "vm/vm_table.h"
-#include "x86/percpu.h"
 #include "x86/time.h"
 
 /* A partition may be worn out by guests that fault for ever; the log need not. */
@@ -18,6 +17,7 @@
 #define ROUNDS 4u
 
 static bool wanted; /* by some VM */
+static uint64_t rest_until;
 static uint64_t write_failed_ns;
 
 void paging_init(void)
@@ -137,36 +137,41 @@ static struct vm *richest(void)
     return best;
 }
 
-/* Guests wait for memory, there is none, and no policy has seen to it: the one thing that the core decides by itself. */
-static void keep_reserve(uint64_t now_ns)
+/* Guests wait for memory, there is none, and no policy has seen to it: the one thing that the core decides by itself. True: another
+ * step can follow at once. */
+static bool keep_reserve(uint64_t now_ns)
 {
     static uint64_t told_ns;
     struct frame_counts f;
     if (vm_set_empty(&vms_without_memory) || swap_writes() != 0) {
-        return;
+        return false;
     }
     frames_counts(&f);
     struct vm *vm = f.free <= f.promised + f.reserve ? richest() : NULL;
     if (vm == NULL) {
-        return;
+        return false;
     }
     if (now_ns >= told_ns) {
         told_ns = now_ns + EVENT_EVERY_NS;
         event_emit(TITHE_EVENT_RESERVE, vm->id, f.free - f.promised, 0, "pages of %s go to swap", vm->name);
     }
     uint32_t looked;
-    if (swap_out(&vm->p2m, SWAP_CLUSTER, SWAP_RANDOM, &looked) == 0 && looked != 0) {
-        this_cpu()->resched = true; /* a sparse map: others are found by looking again */
-    }
+    /* A sparse map: others are found by looking again. */
+    return swap_out(&vm->p2m, SWAP_CLUSTER, SWAP_RANDOM, &looked) == 0 && looked != 0;
 }
 
-void paging_poll(uint64_t now_ns)
+/* Whoever else wants the boot CPU gets as much of it as this. */
+uint64_t paging_poll(uint64_t now_ns)
 {
     swap_poll();
-    if (wanted && do_wanted()) {
-        this_cpu()->resched = true;
+    if (now_ns < rest_until) {
+        return wanted || !vm_set_empty(&vms_without_memory) ? rest_until : NO_DEADLINE;
     }
-    keep_reserve(now_ns);
+    bool more = wanted && do_wanted();
+    more |= keep_reserve(now_ns);
+    const uint64_t after_ns = time_now_ns();
+    rest_until = after_ns + (after_ns - now_ns);
+    return more ? rest_until : NO_DEADLINE;
 }
 
 /* ---- what mem/swap.h asks for ---- */

@@ -330,7 +330,7 @@ _Noreturn void run_forever(void)
             current = keep_house(current);
             const uint64_t now = time_now_ns();
             next = earlier(steward_poll(now), disk_poll(now));
-            paging_poll(now);
+            next = earlier(next, paging_poll(time_now_ns()));
         }
         next = earlier(next, timers_run(time_now_ns()));
         look_after_waiters();

@@ -82,7 +82,7 @@ END
 }
 
 @test "whoever misbehaves does so while its pages go out all the time" {
-    tithe policy set pages=4000
+    tithe policy set pages=1200
     tithe policy set verb=swap_out
     tithe create misuser --size 16M --min 2M --mite 'touch:6M,badballoon:all,verify,badop:int,badop:step,badop:paging,badop:realmode,verify,exit:9'
     run -0 vm_end misuser 240

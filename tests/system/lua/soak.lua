@@ -300,7 +300,8 @@ local function soak()
     end
     m.say("at most %d vCPUs, %.1f in the mean, on %d CPUs", most, sum / step, cpus)
 
-    -- The last ones end by themselves, but for those that would go on for ever.
+    -- The last ones end by themselves, but for those that would go on for ever; and sooner when nothing is swapped.
+    tithe.policy_load("equal")
     step = step + 1
     unpause_due(true)
     for _, vm in ipairs(table.move(vms, 1, #vms, 1, {})) do

@@ -69,7 +69,7 @@ static struct cpu {
     struct translation tlb[VMS][PAGES];
     struct share_scan scan[VMS];
     uint64_t random;
-    uint64_t reads, writes, waits, gives, kicks, destroyed, shared, breaks, moved;
+    uint64_t reads, writes, waits, gives, kicks, destroyed, shared, breaks, moved, placed, busy, pinned;
 } cpus[CPUS];
 
 static unsigned rounds;
@@ -264,6 +264,28 @@ static void device(struct vm *vm)
     let_go(&p->taken);
 }
 
+/* A device of the host writes by itself, and takes its time. */
+static void dma(struct vm *vm)
+{
+    const unsigned i = (unsigned)random_below(PAGES);
+    struct page *p = &vm->page[i];
+    mfn_t mfn;
+
+    if (!take(&p->taken)) return;
+    if (p->number < NUMBERS && p2m_pin(&vm->p2m, FIRST_GFN + i, true, &mfn) == P2M_TOUCH_OK) {
+        uint64_t *word = (uint64_t *)mfn_to_virt(mfn) + p->place;
+        sched_yield();
+        check(load(word) == p->number, "VM %u, page %u: DMA finds %lu, not %lu", number(vm), i, load(word),
+              p->number);
+        __atomic_store_n(word, p->number + 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&p->number, p->number + 1, __ATOMIC_SEQ_CST);
+        sched_yield();
+        p2m_unpin(&vm->p2m, FIRST_GFN + i, mfn);
+        me()->pinned++;
+    }
+    let_go(&p->taken);
+}
+
 /* What a VM's CPUs and devices do is done with one of its vCPUs taken. */
 static void turn(struct vm *vm)
 {
@@ -276,6 +298,8 @@ static void turn(struct vm *vm)
         const uint64_t what = random_below(100);
         if (what < 10) {
             device(vm);
+        } else if (what >= 95) {
+            dma(vm);
         } else if (what < 16) {
             give(vm, (unsigned)random_below(PAGES));
         } else if (!run(vm, v, &i, &write)) {
@@ -310,6 +334,25 @@ static void recolour(struct vm *vm)
         if (random_below(4) == 0) p2m_set_colours(p2m, (uint32_t)random_below(1u << COLOURS), PAGES);
         while (p2m_recolour_step(p2m)) continue;
         let_go(&vm->recolours);
+    }
+    p2m_release(p2m);
+}
+
+/* Pages next to each other get frames of one half. */
+static void place(struct vm *vm)
+{
+    struct p2m *p2m = p2m_hold((uint16_t)number(vm));
+    const mfn_t from = random_below(2) ? FRAMES / 2 : 0;
+    enum p2m_move outcome[P2M_MOVE_MAX];
+    gfn_t gfns[P2M_MOVE_MAX];
+    const gfn_t first = FIRST_GFN + random_below(PAGES);
+
+    if (!p2m) return;
+    for (unsigned i = 0; i < P2M_MOVE_MAX; i++) gfns[i] = first + i;
+    p2m_move(p2m, gfns, P2M_MOVE_MAX, from, from + FRAMES / 2, outcome);
+    for (unsigned i = 0; i < P2M_MOVE_MAX; i++) {
+        me()->placed += outcome[i] == P2M_MOVE_DONE;
+        me()->busy += outcome[i] == P2M_MOVE_BUSY;
     }
     p2m_release(p2m);
 }
@@ -357,6 +400,8 @@ static void step(void)
         turn(vm);
     } else if (what < 800) {
         recolour(vm);
+    } else if (what < 850) {
+        place(vm);
     } else if (what < 985) {
         scan(number(vm));
     } else if (what < 990) {
@@ -431,14 +476,20 @@ int main(void)
         sum.waits += cpus[i].waits;
         sum.gives += cpus[i].gives;
         sum.kicks += cpus[i].kicks;
+        sum.placed += cpus[i].placed;
+        sum.busy += cpus[i].busy;
+        sum.pinned += cpus[i].pinned;
     }
+    printf("# %lu pages placed, %lu not, for they were in use; %lu pinned\n", sum.placed, sum.busy,
+           sum.pinned);
     printf("# %lu reads, %lu writes, %lu shared, %lu breaks, %lu times no memory, %lu given, %lu kicks, %lu "
            "VMs destroyed, "
            "%lu stale hints, %lu compares failed, %lu recoloured\n",
            sum.reads, sum.writes, cpus[0].shared, cpus[0].breaks, sum.waits, sum.gives, sum.kicks,
            cpus[0].destroyed, counts.stale_hints, counts.compares_failed, cpus[0].moved);
-    check(cpus[0].moved && sum.reads && sum.writes && cpus[0].shared && cpus[0].breaks && sum.waits &&
-              sum.gives && sum.kicks && cpus[0].destroyed > VMS && counts.stale_hints,
+    check(sum.placed && sum.busy && sum.pinned && cpus[0].moved && sum.reads && sum.writes &&
+              cpus[0].shared && cpus[0].breaks && sum.waits && sum.gives && sum.kicks &&
+              cpus[0].destroyed > VMS && counts.stale_hints,
           "too little happened");
     printf("ok 1 - nobody sees another's page or an old one, and the books balance\n");
     host_env_end();

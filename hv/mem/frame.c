@@ -187,8 +187,10 @@ static mfn_t find_run(mfn_t end, uint64_t count, uint64_t align_frames)
 
 mfn_t frame_alloc_within(enum frame_state state, uint16_t owner, gfn_t gfn, mfn_t from, mfn_t to)
 {
-    static mfn_t cursor; /* where the last search ended; a hint */
-    mfn_t at = __atomic_load_n(&cursor, __ATOMIC_RELAXED);
+    /* Where the last search from the bottom of memory, or from elsewhere, ended: hints. Who moves pages does both in turn. */
+    static mfn_t cursors[2];
+    mfn_t *const cursor = &cursors[from != 0];
+    mfn_t at = __atomic_load_n(cursor, __ATOMIC_RELAXED);
     bool taken = false, enough = true;
 
     if (to > frame_pool.limit) to = frame_pool.limit;
@@ -204,7 +206,7 @@ mfn_t frame_alloc_within(enum frame_state state, uint16_t owner, gfn_t gfn, mfn_
         if (taken) frame_list_take(at, state, owner, gfn);
         lock_release(&frame_pool.lock);
     }
-    __atomic_store_n(&cursor, at, __ATOMIC_RELAXED);
+    __atomic_store_n(cursor, at, __ATOMIC_RELAXED);
     if (taken && state == FRAME_CORE) page_zero(mfn_to_virt(at));
     return taken ? at : MFN_NONE;
 }

@@ -54,13 +54,13 @@ create() {
 
 @test "Linux reads what it wrote, mite beside it" {
     create b 16M --mite 'touch:4M,loop:4:{disk:2M,verify,rewrite:2M,verify},exit:7' --disk guest-b
-    create linux 96M --append 'tithe.disk=4:1 tithe.then=exit' --disk guest-a
-    run -0 vm_end b
+    create linux 96M --append 'tithe.disk=2:1 tithe.then=exit' --disk guest-a
+    run -0 vm_end b 600
     assert_line --regexp '^mite: disk ok pages=512 rounds=1 '
     refute_line --partial FAIL
     assert_stopped b exit 7
-    run -0 vm_end linux
-    assert_equal "$(grep -c '^tithe-guest: disk ok mib=4' <<<"$output")" 2
+    run -0 vm_end linux 600
+    assert_equal "$(grep -c '^tithe-guest: disk ok mib=2' <<<"$output")" 2
     assert_stopped linux exit 0
     tithe destroy linux
     tithe destroy b
@@ -93,7 +93,7 @@ create() {
 @test "a driver that lies hurts itself only" {
     create witness 16M --mite 'touch:4M,loop:forever:{disk:1M,verify}' --disk guest-b
     create misuser 16M --mite 'touch:4M,baddisk:all,verify,disk:1M,verify,exit:9' --disk guest-a
-    run -0 vm_end misuser
+    run -0 vm_end misuser 600
     assert_equal "$(grep -c '^mite: baddisk .* survived .* restarted=yes$' <<<"$output")" 11
     assert_equal "$(grep -c '^mite: verify ok pages=1024' <<<"$output")" 2
     refute_line --partial answered

@@ -55,7 +55,7 @@ enum status cmd_ledger(struct context *t, struct error *e)
 {
     static const char *const parts[] = {"free_pages", "core_pages", "table_pages", "guest_pages",
                                         "total_pages"};
-    static const char *const entries[] = {"ballooned_entries", "swapped_entries"};
+    static const char *const entries[] = {"ballooned_entries", "swapped_entries", "compressed_entries"};
     struct answer a = {0};
     struct client *c;
     uint64_t differences;

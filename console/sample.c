@@ -38,6 +38,8 @@ static void read_vm(const cbor_item_t *m, struct vm_sample *vm)
     vm->swapped_pages = field_uint(m, "swapped_pages");
     vm->swap_out_wanted = field_uint(m, "swap_out_wanted");
     vm->swapped_in = field_uint(m, "swapped_in");
+    vm->compressed_pages = field_uint(m, "compressed_pages");
+    vm->store_pages = field_uint(m, "store_pages");
     vm->first_touches = field_uint(m, "first_touches");
     vm->balloon_pops = field_uint(m, "balloon_pops");
     vm->exits = field_uint(m, "exits");

@@ -20,7 +20,7 @@ struct vm_sample {
     uint64_t size_pages, min_pages, max_pages, shares, vcpus, cpu_shares, target_pages, consumed_pages;
     bool held, balloon_driver;
     uint64_t balloon_target_pages, balloon_actual_pages;
-    uint64_t swapped_pages, swap_out_wanted, swapped_in;
+    uint64_t swapped_pages, swap_out_wanted, swapped_in, compressed_pages, store_pages;
     uint64_t first_touches, balloon_pops, exits, cpu_ns, exit_code;
     uint64_t shared_pages, cow_breaks;
     uint64_t sampled_pages, touched_pages; /* of the last full period of sampling; 0: there was none */

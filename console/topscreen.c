@@ -31,6 +31,7 @@ static const char *const help_lines[] = {
     "  SHARED   part of USED that is in frames with others          COW/s    writes to such pages",
     "  BALLOON  what the guest has given up                          B.GOAL   what it is asked to give up",
     "  SWCUR    what of it is in swap                                SWTGT    what is to be there",
+    "  ZIP      what of it is compressed in memory                   ZIPMEM   what that takes",
     "  SWIN/s   pages read from swap",
     "  TOUCH/s  pages touched for the first time                     POPS     ballooned pages touched again",
     "  G.FREE   free, as the guest sees it                           G.AVAIL  free or easily freed, likewise",

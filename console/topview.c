@@ -75,6 +75,14 @@ static double v_swap_target(const struct row *r)
 {
     return (double)(r->now->swapped_pages + r->now->swap_out_wanted);
 }
+static double v_compressed(const struct row *r)
+{
+    return (double)r->now->compressed_pages;
+}
+static double v_store(const struct row *r)
+{
+    return (double)r->now->store_pages;
+}
 static double v_pops(const struct row *r)
 {
     return (double)r->now->balloon_pops;
@@ -160,6 +168,8 @@ static const struct column {
     {"SWCUR", 6, 3, SIZE, v_swapped},
     {"SWTGT", 6, 5, SIZE, v_swap_target},
     {"SWIN/s", 6, 4, COUNT, v_swap_ins},
+    {"ZIP", 6, 4, SIZE, v_compressed},
+    {"ZIPMEM", 6, 5, SIZE, v_store},
     {"TOUCH/s", 7, 4, COUNT, v_touches},
     {"POPS", 5, 6, COUNT, v_pops},
     {"COW/s", 6, 5, COUNT, v_cow},

@@ -80,7 +80,7 @@ balloon_to() {
 
 @test "every kind of content verifies, and is spoilt when spoilt" {
     local kind
-    for kind in unique alike zero half sparse; do
+    for kind in unique alike zero half sparse quarter; do
         run small_guest mite "run=touch:256K:$kind,rewrite,verify,spoil,verify"
         assert_equal "$status" 3
         assert_line --regexp '^mite: verify ok pages=64 '

@@ -25,9 +25,10 @@ enum page_kind {
     KIND_UNIQUE, // differs by page, seed and version
     KIND_ALIKE,  // like unique, but the same for every seed
     KIND_ZERO,
-    KIND_HALF,   // its second half is zero
-    KIND_SPARSE, // four words are written, the rest is left as found
-    KIND_SIGNED, // like unique, but its first words are its address and its version
+    KIND_HALF,    // its second half is zero
+    KIND_SPARSE,  // four words are written, the rest is left as found
+    KIND_SIGNED,  // like unique, but its first words are its address and its version
+    KIND_QUARTER, // its first quarter is unique, the others repeat it
     KIND_COUNT,
 };
 

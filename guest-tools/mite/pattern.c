@@ -4,8 +4,9 @@
 #include "memory.h"
 #include "pages.h"
 
-#define WORDS      (PAGE_BYTES / 4)
-#define HALF_WORDS (WORDS / 2)
+#define WORDS         (PAGE_BYTES / 4)
+#define HALF_WORDS    (WORDS / 2)
+#define QUARTER_WORDS (WORDS / 4)
 
 // Odd, so that no two words of a page are equal: 2^32 divided by the golden ratio.
 #define STEP 0x9E3779B9U
@@ -71,6 +72,9 @@ void pattern_write(uint32_t page)
         write_run(at, HALF_WORDS, value);
         write_zeros(at + HALF_WORDS, HALF_WORDS);
         break;
+    case KIND_QUARTER:
+        for (uint32_t i = 0; i < WORDS; i += QUARTER_WORDS) write_run(at + i, QUARTER_WORDS, value);
+        break;
     case KIND_SPARSE:
         for (uint32_t i = 0; i < sizeof sparse_words / sizeof *sparse_words; i++)
             at[sparse_words[i]] = value + i * STEP;
@@ -121,6 +125,10 @@ bool pattern_check(uint32_t page, struct pattern_error *error)
     case KIND_HALF:
         return check_run(at, HALF_WORDS, value, STEP, error) &&
                check_run(at + HALF_WORDS, HALF_WORDS, 0, 0, error);
+    case KIND_QUARTER:
+        for (uint32_t i = 0; i < WORDS; i += QUARTER_WORDS)
+            if (!check_run(at + i, QUARTER_WORDS, value, STEP, error)) return false;
+        return true;
     case KIND_SPARSE:
         for (uint32_t i = 0; i < sizeof sparse_words / sizeof *sparse_words; i++)
             if (!check_word(at + sparse_words[i], value + i * STEP, error)) return false;

@@ -40,7 +40,8 @@ static const char *parse_amount(struct span text, uint32_t *page_count, struct p
 
 static const char *parse_kind(struct span text, enum page_kind *kind)
 {
-    static const char *const names[KIND_COUNT] = {"unique", "alike", "zero", "half", "sparse", "signed"};
+    static const char *const names[KIND_COUNT] = {"unique", "alike",  "zero",   "half",
+                                                  "sparse", "signed", "quarter"};
     *kind = KIND_UNIQUE;
     if (text.length == 0) return NULL;
     for (uint32_t i = 0; i < KIND_COUNT; i++) {
@@ -49,7 +50,7 @@ static const char *parse_kind(struct span text, enum page_kind *kind)
             return NULL;
         }
     }
-    return "a kind is unique, alike, zero, half, sparse or signed";
+    return "a kind is unique, alike, zero, half, sparse, signed or quarter";
 }
 
 static const char *verb_touch(const struct verb_call *call)

@@ -17,8 +17,8 @@ struct frame_pool frame_pool = {.lock = LOCK_INIT(LOCK_FRAMES), .free_head = FRA
 /* Frames that are freed under one hold of the lock: others' first touches wait for it. */
 #define PIECE 256u
 
-static const char *const state_names[FRAME_STATES] = {"absent", "free",    "core",   "table", "guest",
-                                                      "parked", "stocked", "shared", "pinned"};
+static const char *const state_names[FRAME_STATES] = {"absent", "free",    "core",   "table",  "guest",
+                                                      "parked", "stocked", "shared", "pinned", "store"};
 
 size_t frames_bytes(mfn_t limit)
 {
@@ -254,8 +254,9 @@ void frame_free_run(mfn_t mfn, uint64_t count)
         for (unsigned i = 0; i < PIECE && count; i++, mfn++, count--) {
             struct frame *f = frame_at(mfn);
             /* A guest's frame goes by frame_park: a TLB may still know it. */
-            if (f->state != FRAME_CORE && f->state != FRAME_TABLE) frame_wrong_state("free", mfn);
-            frame_pool.count[f->state]--;
+            if (f->state != FRAME_CORE && f->state != FRAME_TABLE && f->state != FRAME_STORE)
+                frame_wrong_state("free", mfn);
+            __atomic_fetch_sub(&frame_pool.count[f->state], 1, __ATOMIC_RELAXED);
             frame_pool.count[FRAME_FREE]++;
             frame_list_push(mfn);
         }
@@ -273,6 +274,16 @@ void frame_keep(mfn_t mfn)
     f->owner = FRAME_OWNER_CORE;
     frame_pool.count[FRAME_CORE]++;
     lock_release(&frame_pool.lock);
+}
+
+void frame_to_store(mfn_t mfn, uint16_t owner)
+{
+    struct frame *f = frame_at(mfn);
+
+    if (f->state != FRAME_GUEST || f->owner != owner) frame_unflag(mfn, owner);
+    frame_set_state(f, FRAME_STORE);
+    f->gfn = 0;
+    __atomic_fetch_add(&frame_pool.count[FRAME_STORE], 1, __ATOMIC_RELAXED);
 }
 
 void frame_free(mfn_t mfn)
@@ -368,6 +379,7 @@ void frames_counts(struct frame_counts *out)
         .table = count[FRAME_TABLE],
         .guest = frame_pool.total - free - count[FRAME_CORE] - count[FRAME_TABLE] - parked,
         .shared = shared,
+        .store = __atomic_load_n(&count[FRAME_STORE], __ATOMIC_RELAXED),
         .parked = parked,
         .reserve = frame_pool.reserve,
     };

@@ -21,6 +21,7 @@ enum frame_state {
     FRAME_STOCKED,    /* free, in a CPU's stock */
     FRAME_SHARED,     /* mapped read-only by any number of entries (mem/share.h) */
     FRAME_PINNED,     /* as GUEST, and a device works on it (p2m_pin) */
+    FRAME_STORE,      /* holds compressed pages of the owner (mem/store.h) */
     FRAME_COLOURED,   /* only asked for: a GUEST of its owner's colours, if any such is free */
 };
 
@@ -49,7 +50,9 @@ mfn_t frame_alloc_copy(mfn_t from, uint16_t owner, gfn_t gfn);
 mfn_t frame_alloc_within(enum frame_state state, uint16_t owner, gfn_t gfn, mfn_t from, mfn_t to);
 /* `count` consecutive zeroed FRAME_CORE frames, aligned to `align_frames`; first of them or MFN_NONE. */
 mfn_t frame_alloc_run(uint64_t count, uint64_t align_frames);
-/* Core and table frames. A guest's frame goes by a flush batch. */
+/* A guest's frame that nobody's entry or TLB leads to becomes FRAME_STORE of its owner. With the lock of its map. */
+void frame_to_store(mfn_t mfn, uint16_t owner);
+/* Core, table and store frames. A guest's frame goes by a flush batch. */
 void frame_free(mfn_t mfn);
 void frame_free_run(mfn_t mfn, uint64_t count);
 /* A pinned frame of a guest, which no entry maps any more, becomes the core's till its device is done. With the map's lock. */
@@ -95,6 +98,7 @@ struct frame_counts {
     uint64_t table;
     uint64_t guest;
     uint64_t shared; /* part of guest */
+    uint64_t store;  /* part of guest */
     uint64_t parked;
     uint64_t reserve; /* part of free: kept back from guests */
 };

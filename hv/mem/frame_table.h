@@ -9,9 +9,9 @@
 #include "lib/lock.h"
 #include "mem/frame.h"
 
-#define FRAME_STATES  (FRAME_PINNED + 1) /* that a frame can be in */
-#define FRAME_NO_LINK UINT32_MAX         /* end of a list */
-#define FRAMES_MAX    (1ull << 31) /* 8 TiB of RAM: the other numbers end the chains of the hash table */
+#define FRAME_STATES  (FRAME_STORE + 1) /* that a frame can be in */
+#define FRAME_NO_LINK UINT32_MAX        /* end of a list */
+#define FRAMES_MAX    (1ull << 31)      /* 8 TiB of RAM: the other numbers end the chains of the hash table */
 
 /* The state, and with it: */
 #define FRAME_STATE  0x0fu
@@ -48,10 +48,11 @@ struct frame_pool {
     struct frame *table;
     mfn_t limit;
     uint32_t free_head;
-    uint32_t stocks;              /* CPUs below it may have a stock */
-    uint32_t gathering;           /* calls of frames_gather under way: no stock is filled */
-    uint64_t total;               /* frames added */
-    uint64_t count[FRAME_STATES]; /* of FREE, CORE, TABLE and, changed without the lock, PARKED and SHARED */
+    uint32_t stocks;    /* CPUs below it may have a stock */
+    uint32_t gathering; /* calls of frames_gather under way: no stock is filled */
+    uint64_t total;     /* frames added */
+    uint64_t count
+        [FRAME_STATES]; /* of FREE, CORE, TABLE and, changed without the lock, PARKED, SHARED and STORE */
     uint64_t promised;
     uint64_t reserve;
     /* Colours. A free frame is in the list of its colour, or behind free_head, where it was put: it is sorted when somebody looks for a

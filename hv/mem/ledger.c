@@ -11,6 +11,7 @@
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
 #include "mem/share_table.h"
+#include "mem/store.h"
 #include "mem/swap.h"
 
 struct ledger {
@@ -19,12 +20,13 @@ struct ledger {
     uint64_t promised;             /* by all maps */
     /* Of the map at hand. */
     struct p2m *p2m;
-    uint64_t tables, present, ballooned, swapped, ram, shared, pinned;
+    uint64_t tables, present, ballooned, swapped, compressed, ram, shared, pinned;
     uint64_t strays;  /* pages in frames of other colours than the VM's */
     uint64_t entries; /* of all maps that map shared frames */
     uint64_t zero_entries;
     uint64_t hinted;  /* frames that say they are in the hash table */
     uint64_t chained; /* frames met there */
+    uint64_t store;   /* frames of all stores */
 };
 
 __attribute__((format(printf, 2, 3))) static void differ(struct ledger *l, const char *fmt, ...)
@@ -247,7 +249,8 @@ static bool meet(struct ledger *l, mfn_t mfn, enum frame_state state, gfn_t gfn)
                f->gfn);
     }
     const uint32_t colours = frames_colours((uint16_t)vm);
-    l->strays += state != FRAME_TABLE && colours && !(colours >> frame_colour(mfn) & 1);
+    l->strays +=
+        state != FRAME_TABLE && state != FRAME_STORE && colours && !(colours >> frame_colour(mfn) & 1);
     mark(f);
     return true;
 }
@@ -279,8 +282,12 @@ static void check_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level
     const uint64_t entry = behind(l->p2m, page, *slot);
     const enum p2m_type type = p2m_entry_type(f, entry);
 
-    const uint64_t absent = type == P2M_SWAPPED ? p2m_swapped(f, p2m_entry_slot(entry)) : pt_absent(f, type);
-    const bool means = type == P2M_UNTOUCHED || type == P2M_BALLOONED || (type == P2M_SWAPPED && level == 1);
+    const bool leads = level == 1 && (type == P2M_SWAPPED || type == P2M_COMPRESSED);
+    const uint64_t absent = !leads ? pt_absent(f, type)
+                            : type == P2M_SWAPPED
+                                ? p2m_swapped(f, p2m_entry_slot(entry))
+                                : p2m_compressed(f, p2m_store_mfn(entry), p2m_store_place(entry));
+    const bool means = type == P2M_UNTOUCHED || type == P2M_BALLOONED || leads;
     if (!pt_present(f, entry) && (!means || entry != absent)) {
         differ(l, "VM slot %u, gfn 0x%lx: non-present entry 0x%lx has no meaning", l->p2m->owner, page,
                entry);
@@ -289,6 +296,12 @@ static void check_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned level
     l->ram += pt_span(level);
     if (type == P2M_BALLOONED) l->ballooned += pt_span(level);
     if (type == P2M_SWAPPED) check_swapped(l, entry, page);
+    if (type == P2M_COMPRESSED) {
+        l->compressed++;
+        if (!store_has(l->p2m, page, entry))
+            differ(l, "VM slot %u, gfn 0x%lx: entry 0x%lx names nothing in the store", l->p2m->owner, page,
+                   entry);
+    }
     if (type != P2M_PRESENT && type != P2M_SHARED) return;
     l->present += pt_span(level);
     if (type == P2M_SHARED && entry & f->write)
@@ -310,12 +323,32 @@ static void visit_map(struct ledger *l, const struct pt_visitor *visitor)
     pt_visit(l->p2m->format, l->p2m->root, 0, pt_span(l->p2m->format->levels + 1), visitor, l);
 }
 
+/* An entry names only its own page's piece, and there are as many of both: so each piece has its entry. */
+static void check_store(struct ledger *l)
+{
+    const struct p2m_store *s = &l->p2m->store;
+    uint64_t frames = 0, pieces = 0, bytes = 0;
+
+    for (mfn_t mfn = store_next(l->p2m, MFN_NONE); mfn != MFN_NONE; mfn = store_next(l->p2m, mfn)) {
+        if (++frames > s->frames || !meet(l, mfn, FRAME_STORE, 0)) break;
+        const char *why = store_check(l->p2m, mfn, &pieces, &bytes);
+        if (why) differ(l, "VM slot %u: frame 0x%lx of its store %s", l->p2m->owner, mfn, why);
+    }
+    expect_of_map(l, "frames of the store", s->frames, frames);
+    expect_of_map(l, "compressed pages", s->pages, l->compressed);
+    expect_of_map(l, "pieces in the store", s->pages, pieces);
+    expect_of_map(l, "bytes in the store", s->bytes, bytes);
+    l->out->compressed_entries += l->compressed;
+    l->store += frames;
+}
+
 static void check_map(struct ledger *l, struct p2m *p2m)
 {
     static const struct pt_visitor visitor = {.enter = enter_table, .entry = check_entry};
 
     l->p2m = p2m;
-    l->tables = l->present = l->ballooned = l->swapped = l->ram = l->shared = l->pinned = l->strays = 0;
+    l->tables = l->present = l->ballooned = l->swapped = l->compressed = 0;
+    l->ram = l->shared = l->pinned = l->strays = 0;
     lock_acquire(&p2m->lock);
     if (p2m->table_pages) {
         l->tables = 1;
@@ -326,6 +359,7 @@ static void check_map(struct ledger *l, struct p2m *p2m)
     expect_of_map(l, "ballooned pages", p2m->ballooned_pages, l->ballooned);
     expect_of_map(l, "swapped pages", p2m->swap.pages, l->swapped);
     l->out->swapped_entries += l->swapped;
+    check_store(l);
     expect_of_map(l, "RAM pages", p2m->size_pages, l->ram);
     expect_of_map(l, "shared pages", p2m->sharing.pages, l->shared);
     expect_of_map(l, "pinned pages", p2m->pinned_pages, l->pinned);
@@ -355,6 +389,8 @@ static void check_orphans(struct ledger *l)
             differ(l, "frame 0x%lx is stocked but in no CPU's stock", mfn);
         } else if (state == FRAME_TABLE && !marked) {
             differ(l, "frame 0x%lx is a table of VM slot %u but not in its map", mfn, f->owner);
+        } else if (state == FRAME_STORE && !marked) {
+            differ(l, "frame 0x%lx is of the store of VM slot %u but not in it", mfn, f->owner);
         } else if ((state == FRAME_GUEST || state == FRAME_PINNED) && !marked) {
             differ(l, "frame 0x%lx is a page of VM slot %u, gfn 0x%x, but not in its map", mfn, f->owner,
                    f->gfn);
@@ -370,6 +406,7 @@ static void check_counters(struct ledger *l)
     expect(l, "table frames", frame_pool.count[FRAME_TABLE], l->states[FRAME_TABLE]);
     expect(l, "parked frames", frame_pool.count[FRAME_PARKED], l->states[FRAME_PARKED]);
     expect(l, "shared frames", frame_pool.count[FRAME_SHARED], l->states[FRAME_SHARED]);
+    expect(l, "frames of stores", frame_pool.count[FRAME_STORE], l->store);
     expect(l, "entries of shared frames", share.entries, l->entries);
     expect(l, "entries of zero frames", share.zero_entries, l->zero_entries);
     expect(l, "frames in the hash table", l->states[FRAME_SHARED] + l->hinted, l->chained);
@@ -397,7 +434,8 @@ void ledger_check(struct p2m *const *maps, size_t map_count, struct tithe_ledger
     out->free_pages = l.states[FRAME_FREE] + l.states[FRAME_STOCKED];
     out->core_pages = l.states[FRAME_CORE];
     out->table_pages = l.states[FRAME_TABLE];
-    out->guest_pages = l.states[FRAME_GUEST] + l.states[FRAME_PINNED] + l.states[FRAME_SHARED];
+    out->guest_pages =
+        l.states[FRAME_GUEST] + l.states[FRAME_PINNED] + l.states[FRAME_SHARED] + l.states[FRAME_STORE];
     out->total_pages =
         out->free_pages + out->core_pages + out->table_pages + out->guest_pages + l.states[FRAME_PARKED];
 

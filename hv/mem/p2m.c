@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "lib/string.h"
+#include "mem/compress.h"
 #include "mem/frame.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
@@ -31,6 +32,7 @@ INLINE enum p2m_touch populate(struct p2m *p2m, gfn_t gfn, uint64_t *slot, unsig
 {
     if (was == P2M_HOLE) return P2M_TOUCH_HOLE;
     if (was == P2M_SWAPPED) return swap_touch(p2m, gfn, slot, mfn);
+    if (was == P2M_COMPRESSED) return compress_touch(p2m, gfn, slot, mfn);
     *mfn = frame_alloc(p2m->page, p2m->owner, gfn);
     if (*mfn == MFN_NONE) return P2M_TOUCH_NO_MEMORY;
     slot = p2m_narrow(p2m, gfn, slot, level);

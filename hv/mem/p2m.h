@@ -21,6 +21,7 @@ enum p2m_type {
     P2M_SAMPLED =
         5, /* guest RAM with a frame, its entry taken away to see whether it is touched (mem/sample.h) */
     P2M_SWAPPED = 6, /* guest RAM in a slot of the swap partition, or on its way from or to it (mem/swap.h) */
+    P2M_COMPRESSED = 7, /* guest RAM in the VM's store, or about to go there or to swap (mem/compress.h) */
 };
 
 /* What sharing did for one map. Written with the map's lock. */
@@ -43,10 +44,29 @@ struct p2m_swap {
     uint64_t outs;           /* pages written since creation */
     uint64_t ins;            /* pages read */
     uint64_t unwritten;      /* pages that were to go and needed no writing */
-    uint64_t reserved;       /* slots; boot CPU */
+    uint64_t reserved;       /* so many pages may be out, compressed ones among them; boot CPU */
     gfn_t cursor, in_cursor; /* boot CPU */
     /* Instructions being emulated: nothing goes out meanwhile, so that what was there stays there; atomic. */
     uint32_t steady;
+};
+
+/* The compression tier of one map (mem/compress.h). Written with the map's lock. */
+struct p2m_store {
+    uint64_t limit;               /* frames it may have; 0: the tier is off */
+    uint32_t most;                /* bytes: a page that is longer when compressed is not kept */
+    uint64_t frames;              /* it has */
+    uint64_t pages;               /* entries that name a place in it */
+    uint64_t bytes;               /* of these pages, compressed */
+    uint64_t tried;               /* pages that were compressed, ever; as all below */
+    uint64_t poor;                /* of these, were too long then */
+    uint64_t full;                /* ... found no room */
+    uint64_t hits;                /* pages that came back because somebody wanted them */
+    uint64_t evicted;             /* pages that went on to swap */
+    uint64_t ticks_in, ticks_out; /* TSC: spent on compressing, and on the reverse */
+    /* mem/store.c's: frames by age, and by the room they have. */
+    uint32_t oldest, youngest;
+    uint64_t bins;
+    uint32_t bin[64];
 };
 
 /* Frames for pages before they are touched: mem/p2m_populate.c's. */
@@ -89,6 +109,7 @@ struct p2m {
     struct p2m_colouring colouring;
     struct sample *sample; /* set by vm/; NULL: this map is never sampled */
     struct p2m_swap swap;
+    struct p2m_store store;
     /* Makes every CPU forget all translations of this map; set by vm/, NULL in tests. */
     void (*flush)(struct p2m *p2m);
 };

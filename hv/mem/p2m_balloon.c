@@ -3,6 +3,7 @@
  * The balloon: pages the guest gives and takes back. Its driver sends them by the message, mostly neighbours.
  */
 #include "lib/log.h"
+#include "mem/compress.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
 #include "mem/swap.h"
@@ -68,6 +69,7 @@ INLINE enum p2m_give give(struct p2m *p2m, gfn_t gfn, struct flush_batch *batch,
             if (pt_type(f, entry) == P2M_HOLE) return P2M_GIVE_HOLE;
             if (entry == ballooned) return P2M_GIVE_ALREADY;
             if (pt_type(f, entry) == P2M_SWAPPED) swap_drop(p2m, entry, batch);
+            if (pt_type(f, entry) == P2M_COMPRESSED) compress_drop(p2m, gfn, entry, batch);
             pt_store(slot, ballooned);
         } else if (!(entry & (PT_SHARED | PT_PINNED))) {
             p2m_park(p2m, pt_exchange(slot, ballooned), batch);

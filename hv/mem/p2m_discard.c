@@ -3,6 +3,7 @@
  * Pages that hold nothing any more.
  */
 #include "lib/log.h"
+#include "mem/compress.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
 #include "mem/swap.h"
@@ -23,9 +24,13 @@ static void discard_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned lev
     if (page >= d->next) return;
     if (p2m_entry_type(f, pt_load(slot)) == P2M_SAMPLED) (void)sample_restore(d->p2m, slot, false);
     const uint64_t entry = pt_load(slot);
-    if (p2m_entry_type(f, entry) == P2M_SWAPPED) {
+    const enum p2m_type type = p2m_entry_type(f, entry);
+    if (type == P2M_SWAPPED || type == P2M_COMPRESSED) {
         pt_store(slot, pt_absent(f, P2M_UNTOUCHED));
-        swap_drop(d->p2m, entry, d->batch);
+        if (type == P2M_SWAPPED)
+            swap_drop(d->p2m, entry, d->batch);
+        else
+            compress_drop(d->p2m, page, entry, d->batch);
         return;
     }
     if (!pt_present(f, entry) || entry & PT_PINNED) return;

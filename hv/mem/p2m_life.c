@@ -3,6 +3,7 @@
  * A whole map: made, forgotten, taken down.
  */
 #include "lib/log.h"
+#include "mem/compress.h"
 #include "mem/flush.h"
 #include "mem/frame.h"
 #include "mem/p2m_tables.h"
@@ -97,8 +98,8 @@ static void forget_entry(void *ctx, uint64_t *slot, uint64_t page, unsigned leve
     const uint64_t old = pt_exchange(slot, pt_absent(f, P2M_UNTOUCHED));
     const enum p2m_type type = p2m_entry_type(f, old);
 
-    (void)page;
     if (type == P2M_SWAPPED) swap_drop(forget->p2m, old, forget->batch);
+    if (type == P2M_COMPRESSED) compress_drop(forget->p2m, page, old, forget->batch);
     if (type == P2M_PRESENT && old & PT_PINNED)
         frame_keep(p2m_entry_mfn(f, old)); /* the device is not to be stopped */
     else if (type == P2M_PRESENT)

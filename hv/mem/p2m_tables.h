@@ -31,6 +31,29 @@ static inline uint32_t p2m_entry_slot(uint64_t entry)
     return (uint32_t)(entry >> PAGE_SHIFT & (P2M_SLOTS_MAX - 1));
 }
 
+/* A compressed page's entry names its frame in the store by 31 bits, and its place there by a note. With bits 43 to 51 set the
+ * address is 8 TiB or more for a CPU of 44 bits or more: above all frames, likewise. */
+#define P2M_STORED_AWAY 0x000ff80000000000ull
+_Static_assert((P2M_STORED_AWAY >> PAGE_SHIFT) >= FRAMES_MAX, "a place in the store names no frame");
+/* The place of one whose frame still is its own: its victim is on its way (mem/compress.h). */
+#define P2M_IN_TRANSIT ((1u << PT_NOTE_BITS) - 1)
+
+static inline uint64_t p2m_compressed(const struct pt_format *f, mfn_t mfn, uint32_t place)
+{
+    return pt_absent(f, P2M_COMPRESSED) | P2M_STORED_AWAY | mfn << PAGE_SHIFT |
+           (uint64_t)place << PT_NOTE_SHIFT;
+}
+
+static inline mfn_t p2m_store_mfn(uint64_t entry)
+{
+    return entry >> PAGE_SHIFT & (FRAMES_MAX - 1);
+}
+
+static inline uint32_t p2m_store_place(uint64_t entry)
+{
+    return (uint32_t)((entry & PT_NOTE) >> PT_NOTE_SHIFT);
+}
+
 static inline mfn_t p2m_entry_mfn(const struct pt_format *f, uint64_t entry)
 {
     return pt_address(f, entry) >> PAGE_SHIFT;

@@ -24,7 +24,7 @@
 
 _Static_assert(((EPT_TYPE_MASK << EPT_TYPE_SHIFT) & ~EPT_FREE) == 0, "the type is in free bits");
 _Static_assert(((EPT_TYPE_MASK << EPT_TYPE_SHIFT) & EPT_ADDRESS) == 0, "a type names no frame (L1TF)");
-_Static_assert(P2M_SWAPPED <= EPT_TYPE_MASK, "every type fits");
+_Static_assert(P2M_COMPRESSED <= EPT_TYPE_MASK, "every type fits");
 _Static_assert((PT_NOTE & ~EPT_FREE) == 0 && (PT_NOTE & EPT_ADDRESS) == 0,
                "a note is in free bits, and no frame");
 _Static_assert(((EPT_PRESENT | EPT_WB | EPT_LARGE | EPT_ACCESSED | EPT_DIRTY) & EPT_ADDRESS) == 0,

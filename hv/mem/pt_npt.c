@@ -13,7 +13,7 @@
 
 _Static_assert(((NPT_TYPE_MASK << NPT_TYPE_SHIFT) & ~NPT_FREE) == 0, "the type is in free bits");
 _Static_assert(((NPT_TYPE_MASK << NPT_TYPE_SHIFT) & X86_ADDRESS) == 0, "a type names no frame (L1TF)");
-_Static_assert(P2M_SWAPPED <= NPT_TYPE_MASK, "every type fits");
+_Static_assert(P2M_COMPRESSED <= NPT_TYPE_MASK, "every type fits");
 _Static_assert((PT_NOTE & ~NPT_FREE) == 0 && (PT_NOTE & X86_ADDRESS) == 0,
                "a note is in free bits, and no frame");
 

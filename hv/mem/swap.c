@@ -5,9 +5,12 @@
 #include "mem/swap_table.h"
 
 #include "lib/log.h"
+#include "mem/compress.h"
+#include "mem/frame.h"
 #include "mem/p2m_tables.h"
 #include "mem/page.h"
 #include "mem/share.h"
+#include "mem/store.h"
 #include "x86/cpu.h"
 
 /* Of the page and where it belongs, so that one from elsewhere is not it. */
@@ -147,106 +150,184 @@ static bool is_victim(struct p2m *p2m, uint64_t *entry, enum swap_pick pick, str
     return false;
 }
 
-/* Victims leave the map; their frames are the request's. Returns how many entries it looked at. */
-static uint32_t unmap_victims(struct p2m *p2m, struct swap_request *r, uint32_t first, uint32_t want,
-                              enum swap_pick pick, struct flush_batch *batch)
+/* Victims leave the map, and are in transit. Returns how many. */
+static uint32_t unmap_victims(struct p2m *p2m, gfn_t *gfns, uint32_t want, enum swap_pick pick,
+                              struct flush_batch *batch, uint32_t *looked)
 {
-    uint32_t looked = 0;
+    uint32_t count = 0;
 
     lock_acquire(&p2m->lock);
     /* The core may be in the middle of an instruction that must find what it found a moment ago. */
     if (__atomic_load_n(&p2m->swap.steady, __ATOMIC_SEQ_CST)) want = 0;
-    for (; r->count < want && looked < SWAP_LOOKS; looked++) {
+    for (; count < want && *looked < SWAP_LOOKS; ++*looked) {
         if (p2m->swap.cursor >= p2m->limit) p2m->swap.cursor = 0;
         const gfn_t gfn = pick == SWAP_COLD ? p2m->swap.cursor++ : next_random() % p2m->limit;
         unsigned level;
         uint64_t *entry = p2m_find(p2m, gfn, &level);
         if (!entry || level != 1 || !is_victim(p2m, entry, pick, batch)) continue;
-        const uint32_t slot = first + r->count;
-        const uint64_t old = pt_exchange(entry, p2m_swapped(p2m->format, slot));
-        swap_request_add(r, slot, gfn, SLOT_OUT, p2m_entry_mfn(p2m->format, old));
-        p2m->swap.pages++;
+        compress_unmap(p2m, entry);
+        gfns[count++] = gfn;
         batch->owed = true;
     }
     lock_release(&p2m->lock);
-    return looked;
+    return count;
 }
 
-/* Whether the page, which nobody can reach any more, can go without being written: zeros are what an untouched page has, too,
- * and one that is equal to a shared frame maps that. */
-static bool goes_unwritten(struct p2m *p2m, const struct swap_slot *s, uint64_t *entry, mfn_t *parked)
+/* Whether the page, which is in transit and which nobody can reach any more, can go without being written: zeros are what an
+ * untouched page has, too, and one that is equal to a shared frame maps that. */
+static bool goes_unwritten(struct p2m *p2m, uint64_t *entry, mfn_t *parked)
 {
     const struct pt_format *f = p2m->format;
-    const mfn_t mfn = swap.request[s->request].frame[s->page];
+    const mfn_t mfn = p2m_store_mfn(pt_load(entry));
 
     if (page_is_zero(mfn_to_virt(mfn))) {
         pt_store(entry, pt_absent(f, P2M_UNTOUCHED));
-        give_up_frame(p2m, s, parked);
+        p2m->present_pages--;
     } else {
         const mfn_t equal = share_join(p2m, mfn, parked);
         if (equal == MFN_NONE) return false;
         pt_store(entry, pt_leaf(f, equal << PAGE_SHIFT, 1, PT_READ | PT_EXEC) | PT_SHARED);
-        give_up_frame(p2m, s, parked);
-        p2m->present_pages++;
     }
-    p2m->swap.pages--;
+    frame_park(mfn, p2m->owner, parked);
+    frames_parked(1);
     p2m->swap.unwritten++;
     return true;
 }
 
-/* After the flush, when nobody writes to them any more. Pages that the guest has taken back, or that need no slot, are left out; the
- * others move up, for they are to lie in one run. */
-static void fill_buffers(struct p2m *p2m, struct swap_request *r)
+/* After the flush nobody writes to victims any more. Those that are still in transit are shared, or go into the store; what does
+ * neither stays in the list. Returns how many do. */
+static uint32_t compress_victims(struct p2m *p2m, gfn_t *gfns, uint32_t *count)
 {
-    const uint32_t count = r->count;
     mfn_t parked = MFN_NONE;
+    uint32_t kept = 0, left = 0;
 
-    lock_acquire(&p2m->lock);
-    r->count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        struct swap_slot *s = &swap.slots[r->slot[i]];
-        const gfn_t gfn = s->gfn;
+    for (uint32_t i = 0; i < *count; i++) {
         unsigned level;
-        uint64_t *entry = p2m_find(p2m, gfn, &level);
-        if (s->state != SLOT_OUT) continue;
-        s->state = SLOT_DROPPED;
-        if (goes_unwritten(p2m, s, entry, &parked)) continue;
-        const uint32_t place = r->count, slot = r->slot[place];
-        void *buffer = mfn_to_virt(r->segments[place].mfn);
-        swap_request_add(r, slot, gfn, SLOT_OUT, r->frame[i]);
+        /* One at a time: the guest's other pages are not to wait for all of them. */
+        lock_acquire(&p2m->lock);
+        uint64_t *entry = p2m_find(p2m, gfns[i], &level);
+        if (compress_in_transit(p2m, pt_load(entry))) {
+            if (goes_unwritten(p2m, entry, &parked) || compress_keep(p2m, gfns[i], entry, &parked))
+                kept++;
+            else
+                gfns[left++] = gfns[i];
+        }
+        lock_release(&p2m->lock);
+    }
+    frames_unpark(&parked);
+    *count = left;
+    return kept;
+}
+
+/* Of what is still in transit the first `got` pages go to the request, into slots from `first` on, and the others back. */
+static void write_victims(struct p2m *p2m, struct swap_request *r, const gfn_t *gfns, uint32_t count,
+                          uint32_t first, uint32_t got)
+{
+    lock_acquire(&p2m->lock);
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned level;
+        uint64_t *entry = p2m_find(p2m, gfns[i], &level);
+        if (!compress_in_transit(p2m, pt_load(entry))) continue;
+        if (!r || r->count == got) {
+            (void)compress_map_again(p2m, entry);
+            continue;
+        }
+        const uint32_t slot = first + r->count;
+        const mfn_t mfn = p2m_store_mfn(pt_load(entry));
+        void *buffer = mfn_to_virt(r->segments[r->count].mfn);
+        page_copy(buffer, mfn_to_virt(mfn));
+        swap_request_add(r, slot, gfns[i], SLOT_OUT, mfn);
+        swap.slots[slot].hash = hash_of(buffer, gfns[i], slot);
         pt_store(entry, p2m_swapped(p2m->format, slot));
-        page_copy(buffer, mfn_to_virt(r->frame[i]));
-        swap.slots[slot].hash = hash_of(buffer, gfn, slot);
+        p2m->swap.pages++;
     }
     lock_release(&p2m->lock);
-    frames_unpark(&parked);
+}
+
+/* Gives back slots that a request has not used, and begins it. Returns how many pages it has. */
+static uint32_t write_begin(struct swap_request *r, uint32_t first, uint32_t got)
+{
+    const uint32_t count = r->count;
+
+    for (uint32_t i = count; i < got; i++) swap_slot_release(first + i, false);
+    if (count)
+        swap_request_submit(r);
+    else
+        swap_request_put(r);
+    return count;
+}
+
+static bool is_writable(void)
+{
+    return swap.count && !swap.dead;
+}
+
+/* Whether the store may take another page. */
+static bool takes(const struct p2m *p2m)
+{
+    return compress_is_on(p2m) && !store_is_full(p2m);
+}
+
+uint64_t swap_room(const struct p2m *p2m)
+{
+    const uint64_t out = p2m->swap.pages + p2m->store.pages;
+
+    if (!is_writable() && !takes(p2m)) return 0;
+    return p2m->swap.reserved > out ? p2m->swap.reserved - out : 0;
+}
+
+bool swap_can(const struct p2m *p2m)
+{
+    return swap_room(p2m) || (is_writable() && p2m->store.pages);
+}
+
+uint32_t swap_evict(struct p2m *p2m)
+{
+    gfn_t gfns[SWAP_CLUSTER];
+    uint32_t first;
+
+    struct swap_request *r = is_writable() ? swap_request_get(p2m, DISK_WRITE, false) : NULL;
+    if (!r) return 0;
+    const uint32_t got = swap_slots_take(SWAP_CLUSTER, &first);
+    lock_acquire(&p2m->lock);
+    const uint32_t count = store_oldest(p2m, gfns, got);
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned level;
+        const uint64_t entry = pt_load(p2m_find(p2m, gfns[i], &level));
+        void *buffer = mfn_to_virt(r->segments[i].mfn);
+        compress_expand(p2m, gfns[i], entry, buffer);
+        swap_request_add(r, first + i, gfns[i], SLOT_EVICTED, MFN_NONE);
+        swap.slots[first + i].hash = hash_of(buffer, gfns[i], first + i);
+        store_set_writer(p2m, gfns[i], entry, (uint8_t)(r - swap.request + 1));
+    }
+    lock_release(&p2m->lock);
+    return write_begin(r, first, got);
 }
 
 uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t *looked)
 {
-    const uint64_t may = p2m->swap.reserved > p2m->swap.pages ? p2m->swap.reserved - p2m->swap.pages : 0;
-    const uint64_t start = rdtsc();
-    uint32_t first;
+    const uint64_t may = swap_room(p2m);
+    const uint64_t start = rdtsc(), compressing = p2m->store.ticks_in;
+    gfn_t gfns[SWAP_CLUSTER];
+    uint32_t first = 0, got = 0;
 
     *looked = 0;
     if (pages > SWAP_CLUSTER) pages = SWAP_CLUSTER;
+    if (!pages || !p2m->limit) return 0;
+    if (p2m->store.pages && (!may || (compress_is_on(p2m) && store_is_full(p2m))) && swap_evict(p2m))
+        return 0;
     if (pages > may) pages = (uint32_t)may;
-    if (!pages || swap.dead || !p2m->limit) return 0;
-    struct swap_request *r = swap_request_get(p2m, DISK_WRITE, false);
-    if (!r) return 0;
-    const uint32_t got = swap_slots_take(pages, &first);
+    struct swap_request *r = is_writable() ? swap_request_get(p2m, DISK_WRITE, false) : NULL;
+    if (!r && !takes(p2m)) return 0;
     FLUSH_BATCH(batch, p2m);
-    if (got) *looked = unmap_victims(p2m, r, first, got, pick, &batch);
+    uint32_t count = unmap_victims(p2m, gfns, pages, pick, &batch, looked);
     flush_discharge(&batch);
-    const uint32_t count = r->count;
-    fill_buffers(p2m, r);
-    for (uint32_t i = r->count; i < got; i++) swap_slot_release(first + i, false);
-    if (r->count)
-        swap_request_submit(r);
-    else
-        swap_request_put(r);
-    took(DISK_WRITE, start);
-    return count;
+    const uint32_t gone = compress_victims(p2m, gfns, &count);
+    if (count && r) got = swap_slots_take(count, &first);
+    if (count) write_victims(p2m, r, gfns, count, first, got);
+    const uint32_t written = r ? write_begin(r, first, got) : 0;
+    if (written) took(DISK_WRITE, start + p2m->store.ticks_in - compressing);
+    return gone + written;
 }
 
 /* ---- in ---- */
@@ -299,6 +380,30 @@ static void write_ended(struct p2m *p2m, struct swap_slot *s, bool ok, mfn_t *pa
     swap_slot_release(number_of(s), true);
 }
 
+/* From now on the page's entry leads to the slot; unless the page was wanted meanwhile, or could not be written. */
+static void evict_ended(struct p2m *p2m, const struct swap_request *r, struct swap_slot *s, bool ok)
+{
+    const uint8_t writer = (uint8_t)(r - swap.request + 1);
+    const gfn_t gfn = s->gfn;
+    unsigned level;
+    uint64_t *entry = p2m ? p2m_find(p2m, gfn, &level) : NULL;
+    const uint64_t old = entry ? pt_load(entry) : 0;
+    const bool waits = entry && p2m_entry_type(p2m->format, old) == P2M_COMPRESSED &&
+                       !compress_in_transit(p2m, old) && store_writer(p2m, gfn, old) == writer;
+
+    if (!waits || !ok) {
+        if (waits) store_set_writer(p2m, gfn, old, 0);
+        swap_slot_release(number_of(s), !ok);
+        return;
+    }
+    pt_store(entry, p2m_swapped(p2m->format, number_of(s)));
+    store_drop(p2m, gfn, old);
+    s->state = SLOT_STORED;
+    p2m->swap.pages++;
+    p2m->swap.outs++;
+    p2m->store.evicted++;
+}
+
 /* NULL, or why the page is not what it was. */
 static const char *read_ended(struct p2m *p2m, struct swap_slot *s, const void *buffer, const char *why,
                               mfn_t *parked)
@@ -339,6 +444,8 @@ void swap_request_ended(struct disk_request *disk)
         struct swap_slot *s = &swap.slots[r->slot[i]];
         if (s->state == SLOT_DROPPED) {
             swap_slot_release(r->slot[i], wrote && failed);
+        } else if (s->state == SLOT_EVICTED) {
+            evict_ended(p2m, r, s, !failed);
         } else if (wrote) {
             write_ended(p2m, s, !failed, &parked);
         } else {

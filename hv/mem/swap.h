@@ -26,8 +26,8 @@ MUST_CHECK bool swap_init(uint32_t disk, uint64_t first_sector, uint64_t slots);
 /* Finishes what the disk refused. Called from the loop. */
 void swap_poll(void);
 
-/* Slots set aside for a VM instead of those it had: no more of its pages go out. False: there are not so many (nothing has
- * changed). 0 slots can always be had. */
+/* So many of the VM's pages may be out, compressed or on the partition, which has a slot set aside for each. False: there are not so
+ * many (nothing has changed). Without a partition, or 0, they can always be had. */
 MUST_CHECK bool swap_reserve(struct p2m *p2m, uint64_t slots);
 /* The map's memory is gone: nothing under way finds it any more. */
 void swap_forget(struct p2m *p2m);
@@ -37,11 +37,17 @@ enum swap_pick {
     SWAP_COLD, /* a clock hand that takes pages whose accessed bit is clear, and clears the others' */
     SWAP_PICKS
 };
-/* Begins to send out up to `pages` pages, one cluster at most. Shared pages stay; pages of zeros and those that a shared frame of their
- * group equals go at once, without being written. Returns how many; 0 when nothing could be begun
- * just now, or no page was found among those looked at (at most SWAP_LOOKS): *looked says how many those were. */
+/* Sends up to `pages` pages on their way out, one cluster at most: into the VM's store (mem/compress.h), or else to the partition. Shared
+ * pages stay; pages of zeros and those that a shared frame of their group equals go at once, into nothing. When the store is full, or nothing else may go, the oldest pages in it go on to the partition first. Returns how
+ * many pages have left; 0 when nothing could be begun just now, or no page was found among those looked at (at most SWAP_LOOKS): *looked
+ * says how many those were. */
 #define SWAP_LOOKS 1024u
 uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t *looked);
+/* How many more pages of the VM can go out; whether memory of it can at all, compressed pages among it. */
+uint64_t swap_room(const struct p2m *p2m);
+bool swap_can(const struct p2m *p2m);
+/* Begins to write a cluster of the oldest pages in the store. Returns how many; each leaves it when it has been written. */
+uint32_t swap_evict(struct p2m *p2m);
 /* Begins to read up to `pages` pages, neighbours on the disk, from the map's cursor on. Returns as swap_out does. */
 uint32_t swap_prefetch(struct p2m *p2m, uint32_t pages, uint32_t *looked);
 /* Requests to write that are under way. */

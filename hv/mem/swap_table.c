@@ -9,7 +9,7 @@
 /* At most so many slots for each frame of the machine: the records then cost 1.6 % of its memory. */
 #define SLOTS_PER_FRAME 4u
 
-struct swap swap = {.lock = LOCK_INIT(LOCK_SWAP)};
+struct swap swap = {.lock = LOCK_INIT(LOCK_SWAP), .random = 0x2545f4914f6cdd1d};
 
 /* ---- slots ---- */
 
@@ -168,7 +168,6 @@ bool swap_init(uint32_t disk, uint64_t first_sector, uint64_t slots)
     swap.free = slots;
     swap.cursor = 0;
     swap.reserved = swap.bad = swap.errors = swap.corrupt = 0;
-    swap.random = 0x2545f4914f6cdd1d;
     swap.dead = false;
     return true;
 }
@@ -177,7 +176,7 @@ bool swap_reserve(struct p2m *p2m, uint64_t slots)
 {
     const uint64_t others = swap.reserved - p2m->swap.reserved;
 
-    if (slots && slots + others + swap.bad > swap.count) return false;
+    if (slots && swap.count && slots + others + swap.bad > swap.count) return false;
     swap.reserved = others + slots;
     p2m->swap.reserved = slots;
     return true;

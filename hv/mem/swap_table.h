@@ -21,6 +21,7 @@ enum swap_state {
     SLOT_STORED,
     SLOT_OUT,     /* being written; the page's frame is in the request */
     SLOT_IN,      /* being read; the page's new frame is in the request */
+    SLOT_EVICTED, /* being written from the store, where the page's entry leads till that is done */
     SLOT_DROPPED, /* nobody's any more; free when its request ends */
     SLOT_BAD,
 };

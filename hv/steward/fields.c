@@ -102,6 +102,17 @@ const struct field vm_fields[] = {
     VM(moves_no_frame),
     VM(remap_left),
     VM(vacate_left),
+    VM(compressed_pages),
+    VM(compressed_bytes),
+    VM(store_pages),
+    VM(store_limit_pages),
+    VM(compress_tried),
+    VM(compress_poor),
+    VM(compress_full),
+    VM(expanded_pages),
+    VM(evicted_pages),
+    VM(compress_ns),
+    VM(expand_ns),
 };
 const struct field guest_fields[] = {
     GUEST(updated_ns),      GUEST(free_pages),       GUEST(total_pages),

@@ -87,7 +87,8 @@ const char *name_of_verb(uint32_t verb)
                                         [TITHE_VERB_PREFETCH] = "prefetch",
                                         [TITHE_VERB_COLOUR] = "colour",
                                         [TITHE_VERB_REMAP] = "remap",
-                                        [TITHE_VERB_VACATE] = "vacate"};
+                                        [TITHE_VERB_VACATE] = "vacate",
+                                        [TITHE_VERB_COMPRESS] = "compress"};
     return PICK(names, verb);
 }
 

@@ -45,6 +45,7 @@ static const struct {
     [TITHE_VERB_COLOUR] = {UINT64_MAX, 1ull << TITHE_COLOURS_MAX},
     [TITHE_VERB_REMAP] = {UINT64_MAX, UINT64_MAX},
     [TITHE_VERB_VACATE] = {UINT64_MAX, TITHE_VACATE_COLD + 1},
+    [TITHE_VERB_COMPRESS] = {UINT64_MAX, TITHE_COMPRESS_PERCENT_MAX + 1},
 };
 
 #define VERBS (sizeof verbs / sizeof *verbs)
@@ -60,10 +61,12 @@ static uint8_t judge(const struct tithe_snapshot *s, const struct tithe_action *
     seen[i] |= 1u << a->verb;
     if (a->how >= verbs[a->verb].ways) return TITHE_NO_SUCH_WAY;
     if (a->pages > verbs[a->verb].most) return TITHE_TOO_MANY;
-    if ((a->verb == TITHE_VERB_SWAP_OUT || a->verb == TITHE_VERB_PREFETCH) && s->swap_pages == 0)
+    if (s->swap_pages == 0 && (a->verb == TITHE_VERB_PREFETCH ||
+                               (a->verb == TITHE_VERB_SWAP_OUT && s->vm[i].store_limit_pages == 0)))
         return TITHE_NO_SWAP;
     if (a->verb == TITHE_VERB_COLOUR && a->how >> s->colours != 0) return TITHE_NO_SUCH_WAY;
-    if ((a->verb == TITHE_VERB_POPULATE || a->verb == TITHE_VERB_SCAN || a->verb == TITHE_VERB_COLOUR) &&
+    if ((a->verb == TITHE_VERB_POPULATE || a->verb == TITHE_VERB_SCAN || a->verb == TITHE_VERB_COLOUR ||
+         a->verb == TITHE_VERB_COMPRESS) &&
         a->pages > s->vm[i].size_pages)
         return TITHE_TOO_MANY;
     return a->verb == TITHE_VERB_BALLOON ? judge_balloon(&s->vm[i], a->pages) : TITHE_OK;

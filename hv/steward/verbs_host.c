@@ -234,6 +234,7 @@ void verb_ledger(struct steward *s, const struct request *r, struct answer *a)
     cborx_put_uint(&a->w, "guest_pages", l->guest_pages);
     cborx_put_uint(&a->w, "ballooned_entries", l->ballooned_entries);
     cborx_put_uint(&a->w, "swapped_entries", l->swapped_entries);
+    cborx_put_uint(&a->w, "compressed_entries", l->compressed_entries);
     cborx_put_uint(&a->w, "differences", l->differences);
     put_text_bytes(&a->w, "first", l->first, sizeof l->first);
 }

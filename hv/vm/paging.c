@@ -4,6 +4,7 @@
 #include "boot/boot_info.h"
 #include "drv/disk.h"
 #include "lib/log.h"
+#include "mem/compress.h"
 #include "mem/frame.h"
 #include "vm/event.h"
 #include "vm/run.h"
@@ -66,6 +67,11 @@ void paging_want_in(struct vm *vm, uint64_t pages)
     wanted = true;
 }
 
+void paging_want_evicted(void)
+{
+    wanted = true;
+}
+
 /* After a step that began `count` pages and looked at `looked`. True: another can follow at once. */
 static bool stepped(const struct vm *vm, uint32_t count, uint32_t looked, uint64_t *want,
                     uint64_t *looked_all)
@@ -93,10 +99,11 @@ static bool do_wanted(void)
         if (vm == NULL || vm->state == TITHE_VM_STOPPED) {
             continue;
         }
+        wanted |= compress_over_limit(&vm->p2m) && (swap_evict(&vm->p2m) != 0 || swap_writes() != 0);
         uint32_t looked;
         if (vm->swap_out_wanted != 0) {
-            if (vm->p2m.swap.pages >= vm->p2m.swap.reserved) {
-                vm->swap_out_wanted = 0; /* it has no more slots */
+            if (swap_room(&vm->p2m) == 0) {
+                vm->swap_out_wanted = 0;
                 continue;
             }
             const uint32_t count =
@@ -118,17 +125,17 @@ static bool do_wanted(void)
 
 /* ---- the reserve rule ---- */
 
-/* Whose pages go: who has most above its min, of those that have slots left. */
+/* Whose pages go: who has most above its min, of those whose memory can. */
 static struct vm *richest(void)
 {
     struct vm *best = NULL;
     int64_t most = 0;
     for (size_t place = 0; place < TITHE_VMS_MAX; place++) {
         struct vm *vm = vm_at(place);
-        if (vm == NULL || vm->state == TITHE_VM_STOPPED || vm->p2m.swap.pages >= vm->p2m.swap.reserved) {
+        if (vm == NULL || vm->state == TITHE_VM_STOPPED || !swap_can(&vm->p2m)) {
             continue;
         }
-        const int64_t above = (int64_t)(vm->p2m.present_pages - vm->min_pages);
+        const int64_t above = (int64_t)(vm->p2m.present_pages + vm->p2m.store.frames - vm->min_pages);
         if (best == NULL || above > most) {
             best = vm;
             most = above;
@@ -153,10 +160,10 @@ static bool keep_reserve(uint64_t now_ns)
     }
     if (now_ns >= told_ns) {
         told_ns = now_ns + EVENT_EVERY_NS;
-        event_emit(TITHE_EVENT_RESERVE, vm->id, f.free - f.promised, 0, "pages of %s go to swap", vm->name);
+        event_emit(TITHE_EVENT_RESERVE, vm->id, f.free - f.promised, 0, "pages of %s leave memory", vm->name);
     }
     uint32_t looked;
-    /* A sparse map: others are found by looking again. */
+    /* A sparse map, or pages that were tried in vain: others are found by looking again. */
     return swap_out(&vm->p2m, SWAP_CLUSTER, SWAP_RANDOM, &looked) == 0 && looked != 0;
 }
 

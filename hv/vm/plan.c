@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/plan.h"
 
+#include "mem/compress.h"
 #include "vm/event.h"
 #include "vm/paging.h"
 #include "vm/vm.h"
@@ -79,9 +80,9 @@ static void share_group(struct vm *vm, const struct tithe_action *a)
 static enum tithe_refusal swap_there(const struct vm *vm, const struct tithe_action *a)
 {
     struct swap_counts c;
-    (void)vm, (void)a;
     swap_counts(&c);
-    return c.slots == 0 ? TITHE_NO_SWAP : TITHE_OK;
+    const bool store = a->verb == TITHE_VERB_SWAP_OUT && vm->p2m.store.limit != 0;
+    return c.slots == 0 && !store ? TITHE_NO_SWAP : TITHE_OK;
 }
 
 static void swap_out_pages(struct vm *vm, const struct tithe_action *a)
@@ -119,6 +120,14 @@ static void vacate(struct vm *vm, const struct tithe_action *a)
     work_post(vm);
 }
 
+_Static_assert(COMPRESS_PERCENT_MAX == TITHE_COMPRESS_PERCENT_MAX, "a plan's number is the core's");
+
+static void compress(struct vm *vm, const struct tithe_action *a)
+{
+    compress_set_limit(&vm->p2m, a->pages, (uint32_t)a->how);
+    paging_want_evicted();
+}
+
 static const struct verb {
     uint64_t most; /* pages */
     uint64_t ways; /* that `how` chooses from */
@@ -135,6 +144,7 @@ static const struct verb {
     [TITHE_VERB_COLOUR] = {UINT64_MAX, 1ull << TITHE_COLOURS_MAX, colour_check, colour},
     [TITHE_VERB_REMAP] = {UINT64_MAX, UINT64_MAX, none, remap},
     [TITHE_VERB_VACATE] = {UINT64_MAX, TITHE_VACATE_COLD + 1, none, vacate},
+    [TITHE_VERB_COMPRESS] = {UINT64_MAX, COMPRESS_PERCENT_MAX + 1, size_check, compress},
 };
 
 static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)
@@ -166,8 +176,8 @@ static const char *const refusals[] = {
     [TITHE_TWICE] = "a second action of this verb for this VM",
     [TITHE_TOO_LONG] = "too many actions",
     [TITHE_TOO_MANY] = "more pages than the verb takes in one action",
-    [TITHE_NO_SUCH_WAY] = "no such method, order, group or colour",
-    [TITHE_NO_SWAP] = "the machine has no swap partition",
+    [TITHE_NO_SUCH_WAY] = "no such method, order, group, colour or percentage",
+    [TITHE_NO_SWAP] = "the machine has no swap partition, or the VM no compression",
 };
 
 bool plan_apply(const struct tithe_action *actions, uint64_t count, struct tithe_plan_result *result)

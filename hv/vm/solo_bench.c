@@ -3,6 +3,7 @@
 
 #include "lib/log.h"
 #include "lib/string.h"
+#include "mem/compress.h"
 #include "vm/paging.h"
 #include "vm/vm.h"
 #include "vm/work.h"
@@ -70,6 +71,24 @@ static void sample(struct vm *vm, uint64_t method, const char *what)
     tally_print(&t, what);
 }
 
+/* A call counts if all its pages fared alike. The first round only clears accessed bits. */
+static void compress(struct vm *vm)
+{
+    struct tally kept = {0}, poor = {0};
+    compress_set_limit(&vm->p2m, vm->p2m.size_pages, COMPRESS_PERCENT_MAX);
+    for (uint64_t at = 0; at < 2 * vm->p2m.limit;) {
+        uint32_t looked;
+        const uint64_t were = vm->p2m.store.poor, start = rdtsc();
+        const uint32_t pages = swap_out(&vm->p2m, SWAP_CLUSTER, SWAP_COLD, &looked);
+        const uint64_t ticks = rdtsc() - start, tries = vm->p2m.store.poor - were;
+        tally_add(&kept, looked == pages ? pages : 0, ticks);
+        tally_add(&poor, looked == tries ? tries : 0, ticks);
+        at += looked != 0 ? looked : vm->p2m.limit;
+    }
+    tally_print(&kept, "compress");
+    tally_print(&poor, "compress_poor");
+}
+
 static bool says(const char *text, size_t bytes, const char *word)
 {
     const size_t length = strlen(word);
@@ -94,5 +113,7 @@ void solo_bench(struct vm *vm, const char *text, size_t bytes)
         work_post(vm);
     } else if (says(text, bytes, "say bench-colour")) {
         p2m_set_colours(&vm->p2m, 0x55555555u & (uint32_t)((1ull << frames_colour_count()) - 1), 0);
+    } else if (says(text, bytes, "say bench-compress")) {
+        compress(vm);
     }
 }

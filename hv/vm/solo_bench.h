@@ -6,6 +6,7 @@
  *   bench-scan    all VMs are in one group, and each is scanned once, the solo one first
  *   bench-abit    a period of sampling of the solo VM by accessed bits ends, and the next begins
  *   bench-unmap   the same by faults
+ *   bench-compress  the solo VM's pages go into its store; without a swap partition, those that cannot be compressed stay
  *   bench-swap    half of the solo VM's pages are to go to swap; the counters swap.* tell
  *   bench-colour  from now on the solo VM's frames are of every other colour
  */

@@ -50,6 +50,22 @@ static uint64_t swap_unwritten(const struct vm *vm)
 {
     return vm->p2m.swap.unwritten;
 }
+static uint64_t compress_tries(const struct vm *vm)
+{
+    return vm->p2m.store.tried;
+}
+static uint64_t compress_poor(const struct vm *vm)
+{
+    return vm->p2m.store.poor;
+}
+static uint64_t compress_hits(const struct vm *vm)
+{
+    return vm->p2m.store.hits;
+}
+static uint64_t compress_evictions(const struct vm *vm)
+{
+    return vm->p2m.store.evicted;
+}
 static uint64_t flushes(const struct vm *vm)
 {
     return vm->tlb_generation;
@@ -97,6 +113,10 @@ static const struct {
     {"swap.pages_out", swap_outs},
     {"swap.pages_in", swap_ins},
     {"swap.pages_unwritten", swap_unwritten},
+    {"compress.pages_tried", compress_tries},
+    {"compress.pages_poor", compress_poor},
+    {"compress.pages_expanded", compress_hits},
+    {"compress.pages_evicted", compress_evictions},
 };
 
 #define VM_SUMS ((uint32_t)(ARRAY_LEN(vm_sums) + EXIT_KINDS))

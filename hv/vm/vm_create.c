@@ -122,7 +122,7 @@ bool vm_reserve_swap(struct vm *vm, uint64_t min_pages, uint64_t max_pages, char
 {
     struct swap_counts c;
     swap_counts(&c);
-    if (c.slots == 0 || swap_reserve(&vm->p2m, max_pages - min_pages)) {
+    if (swap_reserve(&vm->p2m, max_pages - min_pages)) {
         return true;
     }
     const uint64_t others = c.reserved + c.bad - vm->p2m.swap.reserved;

@@ -43,6 +43,7 @@ function host.random(seed, count)
             shares = math.random(1, 5000), target_pages = target, held = math.random() < 0.1,
             consumed_pages = used, overhead_pages = 16, cpu_ns = 0, balloon_driver = math.random() < 0.9,
             colours = 0, stray_pages = 0, recolour_left = 0,
+            swap_out_wanted = 0, store_limit_pages = 0, compress_tried = 0, compress_poor = 0,
         }
         vms[i].guest = math.random() < 0.8 and { updated_ns = 1 } or nil
         host.inflate(vms[i], used)
@@ -53,6 +54,7 @@ function host.random(seed, count)
         total_pages = total, core_pages = core, overhead_pages = overhead, reserve_pages = total // 100,
         guest_pages = consumed, free_pages = math.max(0, total - core - overhead - consumed), now_ns = 1, tick_ns = 1,
         colours = host.colours,
+        swap_pages = total * (seed % 2),
     }, vms
 end
 
@@ -80,6 +82,24 @@ function host.apply(vms, plan)
             end
             vm.colours = action.colours + 1 == 1 << host.colours and 0 or action.colours
             vm.stray_pages, seen[key] = vm.colours ~= 0 and action.pages == 0 and vm.consumed_pages or 0, true
+            goto next
+        end
+        if action.verb == "compress" then
+            local pages, percent = action.pages, action.percent
+            if seen[key] then return "action " .. i .. ": twice" end
+            if math.type(pages) ~= "integer" or pages < 0 or pages > vm.size_pages then
+                return "action " .. i .. ": pages"
+            end
+            if math.type(percent) ~= "integer" or percent < 0 or percent > 75 then return "action " .. i .. ": percent" end
+            seen[key], vm.store_limit_pages, vm.store_percent = true, pages, percent
+            goto next
+        end
+        if action.verb == "swap_out" then
+            local ways, pages = { random = true, cold = true }, action.pages
+            if seen[key] then return "action " .. i .. ": twice" end
+            if math.type(pages) ~= "integer" or pages < 0 then return "action " .. i .. ": pages" end
+            if not ways[action.pick or "random"] then return "action " .. i .. ": pick" end
+            seen[key], vm.swap_out_wanted = true, pages
             goto next
         end
         if action.verb ~= "balloon" then return "action " .. i .. ": verb" end

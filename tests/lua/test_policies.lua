@@ -4,7 +4,7 @@
 
 local host = require("policy_host")
 local test = host.test
-local names = { "proportional", "equal", "sampled", "coloured" }
+local names = { "proportional", "equal", "sampled", "coloured", "tiered" }
 
 local function promised(vms)
     local sum = 0
@@ -41,6 +41,29 @@ test("sampled: memory goes where it is used, and only balloons answer events", f
     assert(vms[1].target_pages >= size * 0.85, vms[1].target_pages / size)
     assert(vms[2].target_pages >= size * 0.1 and vms[2].target_pages < size * 0.65, vms[2].target_pages / size)
     for _, a in ipairs(policy.event(h, vms, { kind = "vm-changed" })) do assert(a.verb == "balloon") end
+end)
+
+test("tiered: compresses, then takes pages of those above their targets while memory is short; does not try in vain", function()
+    local h, vms = host.random(3, 2)
+    local policy = host.load("tiered")
+    for _, vm in ipairs(vms) do
+        vm.held, vm.min_pages, vm.target_pages, vm.balloon_driver = true, 0, vm.size_pages // 4, true
+        vm.consumed_pages = vm.size_pages // 2
+    end
+    h.swap_pages, h.free_pages = 0, h.total_pages
+    assert(not host.apply(vms, policy.tick(h, vms, 1)))
+    for _, vm in ipairs(vms) do assert(vm.store_limit_pages == vm.size_pages // 10 and vm.swap_out_wanted == 0) end
+    assert(#policy.tick(h, vms, 1) == 0, "there is enough, and the stores are as they should be")
+    h.free_pages = 0
+    assert(not host.apply(vms, policy.tick(h, vms, 1)))
+    for _, vm in ipairs(vms) do assert(vm.swap_out_wanted == vm.size_pages * 5 // 100, vm.swap_out_wanted) end
+    h.free_pages, vms[2].consumed_pages = h.total_pages, 0
+    vms[1].compress_tried, vms[1].compress_poor = 1000, 990
+    assert(not host.apply(vms, policy.tick(h, vms, 1)))
+    assert(vms[1].store_percent == 0 and vms[2].store_percent == 50)
+    assert(vms[1].swap_out_wanted == 0, "enough is free")
+    for _ = 1, policy.params.pause_ticks do assert(not host.apply(vms, policy.tick(h, vms, 1))) end
+    assert(vms[1].store_percent == 50, "and tries again later")
 end)
 
 for _, name in ipairs(names) do

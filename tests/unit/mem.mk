@@ -62,8 +62,14 @@ $(BUILD)/tests/share_bench: tests/unit/share_bench.c tests/unit/host_env.c $(MEM
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -Ihv -Ihv/include -Itests/unit -o $@ $(filter %.c,$^)
 
-# Host swap: guests, a disk of memory that fails and lies, and a reference.
+# Host swap and the compression tier: guests, a disk of memory that fails and lies, and a reference.
 UNIT_TESTS += swap_property
-swap_property_SRCS := tests/unit/swap_property.c $(MEM_TEST_SRCS)
+swap_property_SRCS := tests/unit/swap_property.c tests/unit/page_codec.c $(MEM_TEST_SRCS)
 swap_property_CFLAGS := $(MEM_TEST_CFLAGS)
-swap_property_LIBS := $(MEM_TEST_SANITIZE)
+swap_property_LIBS := $(MEM_TEST_SANITIZE) -llz4
+
+# The store of compressed pages, against an exact model.
+UNIT_TESTS += mem_store
+mem_store_SRCS := tests/unit/mem_store.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
+mem_store_CFLAGS := $(MEM_TEST_CFLAGS)
+mem_store_LIBS := $(MEM_TEST_SANITIZE)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Host swap, with sharing beside it, against the plainest reference there is: one word for each page of each guest. A disk made of
+ * Host swap and compression, with sharing beside them, against the plainest reference there is: one word and one pattern for each page of each guest. A disk made of
  * memory finishes requests in any order, fails, loses writes and tears them; guests come at any moment between two steps, also while
  * a flush is under way.
  */
@@ -11,6 +11,7 @@
 
 #include "drv/disk.h"
 #include "host_env.h"
+#include "mem/compress.h"
 #include "mem/direct.h"
 #include "mem/flush.h"
 #include "mem/frame.h"
@@ -31,7 +32,8 @@ struct guest {
     bool alive;
     bool lost; /* told so by swap_lost */
     struct p2m p2m;
-    uint64_t word[PAGES]; /* 0: never written, or given away */
+    uint64_t word[PAGES];   /* 0: never written, or given away */
+    uint8_t pattern[PAGES]; /* of the words from FILL on */
     bool ballooned[PAGES];
     struct share_scan scan;
 };
@@ -43,6 +45,7 @@ static unsigned pending_count;
 static uint64_t seed, step, state;
 static bool may_fail, may_lie, gone, quiet, poll_wanted, lost_allowed;
 static uint64_t outs, ins, waits, taken_back, moved, stopped, write_failures, shared, unwritten;
+static uint64_t poor, full, expanded, evicted, written;
 
 __attribute__((format(printf, 2, 3))) static void check(bool ok, const char *fmt, ...)
 {
@@ -191,6 +194,39 @@ static void flush(struct p2m *p2m)
     quiet = false;
 }
 
+/* ---- what the rest of a page is filled with: from nothing to noise ---- */
+
+#define FILL     2u
+#define WORDS    (PAGE_BYTES / 8)
+#define PATTERNS 6u
+
+static uint64_t pattern_word(uint8_t pattern, uint64_t i)
+{
+    static const uint64_t noisy[PATTERNS] = {0, 20, 90, 180, 300, WORDS};
+    return i - FILL < noisy[pattern] ? (i + 1) * (pattern + 7) * 0x9e3779b97f4a7c15 : 0;
+}
+
+static void fill(struct guest *g, gfn_t gfn)
+{
+    const uint8_t pattern = (uint8_t)below(PATTERNS);
+    uint64_t words[WORDS];
+
+    for (uint64_t i = FILL; i < WORDS; i++) words[i] = pattern_word(pattern, i);
+    if (p2m_write(&g->p2m, (gfn << PAGE_SHIFT) + 8 * FILL, words + FILL, sizeof words - 8 * FILL) ==
+        P2M_TOUCH_OK)
+        g->pattern[gfn] = pattern;
+}
+
+static void look(struct guest *g, gfn_t gfn)
+{
+    const uint64_t i = FILL + below(WORDS - FILL);
+    uint64_t word;
+
+    if (p2m_read(&g->p2m, (gfn << PAGE_SHIFT) + 8 * i, &word, 8) != P2M_TOUCH_OK) return;
+    check(word == pattern_word(g->pattern[gfn], i), "gfn 0x%lx, word %lu: 0x%lx of pattern %u", gfn, i, word,
+          g->pattern[gfn]);
+}
+
 static void create(struct guest *g)
 {
     const struct p2m_range range = {.start = 0, .count = PAGES};
@@ -216,6 +252,9 @@ static void use(struct guest *g)
     uint64_t word = writes ? some_word() : 0;
     const uint64_t held = g->p2m.swap.pages;
 
+    if (below(4) == 0) fill(g, gfn);
+    if (below(3) == 0) look(g, gfn);
+
     const enum p2m_touch got = writes ? p2m_write(&g->p2m, gpa, &word, 8) : p2m_read(&g->p2m, gpa, &word, 8);
     check(got != P2M_TOUCH_HOLE, "gfn 0x%lx is a hole", gfn);
     waits += got == P2M_TOUCH_WAIT;
@@ -239,13 +278,13 @@ static void balloon(struct guest *g)
     const gfn_t from = below(PAGES - 8);
     if (below(4) == 0) { /* or reports them free */
         (void)p2m_discard(&g->p2m, from, 8, &batch);
-        for (gfn_t gfn = from; gfn < from + 8; gfn++) g->word[gfn] = 0;
+        for (gfn_t gfn = from; gfn < from + 8; gfn++) g->word[gfn] = g->pattern[gfn] = 0;
         flush_discharge(&batch);
         return;
     }
     for (gfn_t gfn = from; gfn < from + 8; gfn++) {
         (void)!p2m_balloon(&g->p2m, gfn, &batch);
-        g->word[gfn] = 0;
+        g->word[gfn] = g->pattern[gfn] = 0;
         g->ballooned[gfn] = true;
     }
     flush_discharge(&batch);
@@ -269,6 +308,11 @@ static void end(struct guest *g)
 {
     unwritten += g->p2m.swap.unwritten;
     shared += g->p2m.sharing.hits + g->p2m.sharing.hint_hits;
+    poor += g->p2m.store.poor;
+    full += g->p2m.store.full;
+    expanded += g->p2m.store.hits;
+    evicted += g->p2m.store.evicted;
+    written += g->p2m.swap.outs;
     quiet = true;
     p2m_destroy(&g->p2m);
     quiet = false;
@@ -314,6 +358,7 @@ static void one_step(void)
             p2m_reset(&g->p2m);
             quiet = false;
             memset(g->word, 0, sizeof g->word);
+            memset(g->pattern, 0, sizeof g->pattern);
             memset(g->ballooned, 0, sizeof g->ballooned);
         }
         break;
@@ -328,6 +373,13 @@ static void one_step(void)
         break;
     case 8: share_scan(&g->p2m, &g->scan, SHARE_SCAN_MAX); break;
     case 9:
+        if (below(8) == 0)
+            compress_set_limit(&g->p2m, below(3) * below(40), (uint32_t)below(COMPRESS_PERCENT_MAX + 1));
+        break;
+    case 14:
+        if (below(8) == 0) (void)swap_evict(&g->p2m);
+        break;
+    case 13:
     case 10:
     case 11: finish_one(); break;
     case 12:
@@ -341,8 +393,17 @@ static void one_step(void)
     }
 }
 
+/* Pages that are on the disk, or were, ever. */
+static uint64_t all_written(void)
+{
+    uint64_t sum = written;
+
+    for (unsigned i = 0; i < VMS; i++) sum += guests[i].alive ? guests[i].p2m.swap.outs : 0;
+    return sum;
+}
+
 /* `goes`: the step at which the disk is gone for good. */
-static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie, uint64_t goes)
+static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie, uint64_t goes, bool has_disk)
 {
     uint64_t outs_then = 0;
 
@@ -360,13 +421,13 @@ static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie, uint64_t
     frames_add(table, FRAMES - table, FRAME_FREE);
     frames_set_reserve(8);
     if (fail) share_hash_bits(8); /* and different pages collide */
-    check(swap_init(0, FIRST, SLOTS), "no swap");
+    if (has_disk) check(swap_init(0, FIRST, SLOTS), "no swap");
     for (step = 0; step < steps; step++) {
         if (step == goes) gone = lost_allowed = true;
-        if (step == goes + 1000) outs_then = outs; /* what was under way has ended */
+        if (step == goes + 1000) outs_then = all_written(); /* what was under way has ended */
         one_step();
     }
-    check(!gone || outs == outs_then, "pages go to a disk that is gone");
+    check(!gone || all_written() == outs_then, "pages go to a disk that is gone");
     while (pending_count || poll_wanted) {
         poll_wanted = false;
         swap_poll();
@@ -380,8 +441,8 @@ static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie, uint64_t
     compare();
     struct swap_counts c;
     swap_counts(&c);
-    check(c.free + c.bad == SLOTS && c.reserved == 0, "%lu free, %lu bad, %lu reserved", c.free, c.bad,
-          c.reserved);
+    check(c.free + c.bad == (has_disk ? SLOTS : 0) && c.reserved == 0, "%lu free, %lu bad, %lu reserved",
+          c.free, c.bad, c.reserved);
     check(lie || c.corrupt == 0, "%lu pages are not what was written", c.corrupt);
 }
 
@@ -393,25 +454,32 @@ static void done(const char *what)
            "shared, %lu "
            "unwritten\n",
            outs, ins, waits, taken_back, moved, stopped, write_failures, shared, unwritten);
+    printf("# %lu too long, %lu without room, %lu expanded, %lu evicted\n", poor, full, expanded, evicted);
     printf("ok %u - %s\n", ++tests, what);
     outs = ins = waits = taken_back = moved = stopped = write_failures = shared = unwritten = 0;
+    poor = full = expanded = evicted = 0;
 }
 
 int main(int argc, char **argv)
 {
     const uint64_t steps = argc > 1 ? strtoull(argv[1], NULL, 10) : 300000;
 
-    printf("1..4\n");
-    run(1, steps, false, false, NEVER);
+    printf("1..5\n");
+    run(1, steps / 4, false, false, NEVER, false);
+    check(outs && !ins && !waits && !evicted && poor && full && expanded && unwritten,
+          "not everything was tried");
+    done("guests' data in a store without a disk");
+    run(1, steps, false, false, NEVER, true);
     check(outs && ins && waits && taken_back && moved && shared && unwritten, "not everything was tried");
+    check(poor && full && expanded && evicted, "not everything of the store was tried");
     done("guests' data through a disk that works");
-    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, false, NEVER);
+    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, false, NEVER, true);
     check(stopped && write_failures, "no request failed");
     done("... that fails and refuses");
-    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, true, NEVER);
+    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 4, true, true, NEVER, true);
     check(stopped, "no VM was stopped");
     done("... that tears and loses writes");
-    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 16, false, false, steps / 32);
+    for (uint64_t s = 1; s <= 4; s++) run(s, steps / 16, false, false, steps / 32, true);
     check(stopped && write_failures, "nobody has noticed");
     done("... that is gone one day");
     host_env_end();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * For tests of hv/mem that have no swap: nothing of this is ever called.
+ * For tests of hv/mem that have neither swap nor compression: nothing of this is ever called.
  */
 #include "drv/disk.h"
 #include "lib/log.h"
+#include "mem/page_codec.h"
 #include "mem/swap.h"
 
 const char *disk_status_text(enum disk_status status)
@@ -39,4 +40,14 @@ void swap_write_failed(const char *why)
 void swap_wanted(void)
 {
     panic("swap is wanted");
+}
+
+uint32_t page_compress(const void *page, void *out, uint32_t room)
+{
+    panic("page %p is to be compressed to %u bytes at %p", page, room, out);
+}
+
+bool page_expand(const void *in, uint32_t bytes, void *page)
+{
+    panic("%u bytes at %p are to be page %p", bytes, in, page);
 }

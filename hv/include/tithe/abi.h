@@ -196,7 +196,7 @@ struct tithe_vm_snapshot {
     uint64_t shares;
     uint64_t target_pages;         /* what the last accepted plan (or mem-set) lets it have */
     uint64_t held;                 /* 1: target set by the operator (mem-set); plans may not move it */
-    uint64_t consumed_pages;       /* frames mapped for the guest now */
+    uint64_t consumed_pages;       /* frames it has now: mapped for the guest, or of its store */
     uint64_t overhead_pages;       /* tables, vCPUs, devices: reserved at creation */
     uint64_t balloon_driver;       /* 1: the guest's driver is up */
     uint64_t balloon_target_pages; /* balloon size asked of the driver */
@@ -228,12 +228,23 @@ struct tithe_vm_snapshot {
     uint64_t vcpus;
     uint64_t console_offset;      /* bytes the guest has written to its console so far */
     uint64_t swapped_pages;       /* map entries in the state "swapped" */
-    uint64_t swap_reserved_pages; /* it can have no more of them */
+    uint64_t swap_reserved_pages; /* it can have no more of them, compressed ones among them */
     uint64_t swapped_out;         /* pages written since creation, ever growing; as the next */
     uint64_t swapped_in;
     uint64_t swap_unwritten;  /* pages that were to go out and needed no writing: zeros, or shared instead */
     uint64_t swap_out_wanted; /* pages that are still to go, or come, as the last plan wants */
     uint64_t prefetch_wanted;
+    uint64_t compressed_pages;  /* map entries in the state "compressed" */
+    uint64_t compressed_bytes;  /* of these, in the store */
+    uint64_t store_pages;       /* frames of the store, part of consumed_pages */
+    uint64_t store_limit_pages; /* it may have; 0: the tier is off */
+    uint64_t compress_tried;    /* pages that were compressed; this and the rest ever growing */
+    uint64_t compress_poor;     /* of these, did not become small enough */
+    uint64_t compress_full;     /* of these, found no room in the store */
+    uint64_t expanded_pages;    /* came back because somebody wanted them */
+    uint64_t evicted_pages;     /* went on to swap */
+    uint64_t compress_ns;       /* spent on compressing; on expanding */
+    uint64_t expand_ns;
     uint64_t cpu_shares; /* weight against other VMs on the CPUs, all vCPUs together */
     uint64_t
         remapped_pages;     /* into frames that the disks can address; this and the next three ever growing */
@@ -314,6 +325,10 @@ enum tithe_verb {
     TITHE_VERB_REMAP = 9,
     TITHE_VERB_VACATE =
         10, /* so many pages leave the frames that the disks can address; how: enum tithe_vacate */
+    /* At once. Pages on their way out are compressed, and kept in a store of at most so many frames if they become as small as `how` percent
+     * of their size, 0 .. TITHE_COMPRESS_PERCENT_MAX. At most size_pages; 0: the tier is off, and what is in the store goes on to
+     * swap, if there is any, or stays till it is wanted. */
+    TITHE_VERB_COMPRESS = 11,
 };
 
 enum tithe_vacate {
@@ -334,12 +349,14 @@ enum tithe_scan_order {
 #define TITHE_SHARE_GROUPS_MAX 127u
 #define TITHE_COLOURS_MAX      32u
 
+#define TITHE_COMPRESS_PERCENT_MAX 75u
+
 enum tithe_pick {
     TITHE_PICK_RANDOM = 0,
     TITHE_PICK_COLD = 1, /* a clock hand, by accessed bits */
 };
 
-/* BALLOON takes effect at once. What the other verbs ask for is done soon, in the background; asking again replaces what has not
+/* BALLOON and what says so take effect at once. What the other verbs ask for is done soon, in the background; asking again replaces what has not
  * been done yet, and a reboot or the end of the VM ends it. */
 struct tithe_action {
     uint32_t verb;
@@ -360,7 +377,7 @@ enum tithe_refusal {
     TITHE_TOO_LONG = 7,    /* more than TITHE_PLAN_MAX actions */
     TITHE_TOO_MANY = 8,    /* pages of one action of this verb */
     TITHE_NO_SUCH_WAY = 9, /* `how` is none of the verb's */
-    TITHE_NO_SWAP = 10,    /* there is no swap partition */
+    TITHE_NO_SWAP = 10,    /* there is no swap partition, nor, for SWAP_OUT, compression */
 };
 
 struct tithe_plan_result {
@@ -480,6 +497,7 @@ struct tithe_ledger {
     uint64_t guest_pages;
     uint64_t ballooned_entries; /* map entries, all VMs */
     uint64_t swapped_entries;
+    uint64_t compressed_entries;
     uint64_t differences;         /* 0: everything agrees */
     char first[TITHE_REASON_MAX]; /* the first difference in words */
 };

@@ -172,6 +172,7 @@ static int64_t ledger(struct tithe_mgmt *m)
                                .guest_pages = snap->guest_pages};
     for (uint32_t i = 0; i < snap->vm_count; i++) l->ballooned_entries += snap->vm[i].ballooned_pages;
     for (uint32_t i = 0; i < snap->vm_count; i++) l->swapped_entries += snap->vm[i].swapped_pages;
+    for (uint32_t i = 0; i < snap->vm_count; i++) l->compressed_entries += snap->vm[i].compressed_pages;
     uint64_t sum = l->free_pages + l->core_pages + l->table_pages + l->guest_pages;
     l->differences = sum != l->total_pages;
     if (l->differences) text_copy(l->first, sizeof l->first, "the parts do not add up to the whole");

@@ -58,14 +58,39 @@ static uint64_t spare_pages(const struct sim *sim)
     return s->free_pages > s->reserve_pages ? s->free_pages - s->reserve_pages : 0;
 }
 
+#define RATIO 3u
+
+/* Pages in the VM's store take a third. */
+static void set_compressed(struct tithe_vm_snapshot *vm, uint64_t pages)
+{
+    vm->consumed_pages -= vm->store_pages;
+    vm->compressed_pages = pages;
+    vm->compressed_bytes = pages * TITHE_PAGE_BYTES / RATIO;
+    vm->store_pages = (pages + RATIO - 1) / RATIO;
+    vm->consumed_pages += vm->store_pages;
+}
+
+/* Returns how many went there. */
+static uint64_t compress(struct tithe_vm_snapshot *vm, uint64_t pages)
+{
+    const uint64_t room = vm->store_limit_pages * RATIO;
+    pages = least(pages, room - least(room, vm->compressed_pages));
+    vm->compress_tried += pages;
+    vm->consumed_pages -= pages;
+    set_compressed(vm, vm->compressed_pages + pages);
+    return pages;
+}
+
 /* Its disk takes no time. */
 static void swap(struct sim *sim, uint32_t index, bool out, uint64_t pages)
 {
     struct tithe_vm_snapshot *vm = &sim->snap.vm[index];
     if (out) {
-        const uint64_t slots =
-            vm->swap_reserved_pages > vm->swapped_pages ? vm->swap_reserved_pages - vm->swapped_pages : 0;
+        const uint64_t slots = vm->swap_reserved_pages -
+                               least(vm->swap_reserved_pages, vm->swapped_pages + vm->compressed_pages);
         pages = least(pages, least(slots, vm->consumed_pages));
+        pages -= compress(vm, pages);
+        if (sim->snap.swap_pages == 0) pages = 0;
         vm->swapped_pages += pages;
         vm->swapped_out += pages;
         vm->consumed_pages -= pages;
@@ -161,6 +186,7 @@ void sim_do(struct sim *sim, const struct tithe_action *a)
         sim->snap.vm[i].colours = a->how + 1 == 1ull << sim->snap.colours ? 0 : a->how;
         break;
     case TITHE_VERB_POPULATE: populate(sim, i, a->pages); break;
+    case TITHE_VERB_COMPRESS: sim->snap.vm[i].store_limit_pages = a->pages; break;
     case TITHE_VERB_SWAP_OUT:
     case TITHE_VERB_PREFETCH: swap(sim, i, a->verb == TITHE_VERB_SWAP_OUT, a->pages); break;
     case TITHE_VERB_REMAP: sim->snap.vm[i].disk.hot_1 = 0; break;
@@ -200,11 +226,14 @@ static void live(struct sim *sim, uint32_t i, double seconds)
     uint64_t want = g->demand_pages < (double)room ? (uint64_t)g->demand_pages : room;
     if (want > vm->consumed_pages) { /* first touches, or pages that were swapped out */
         uint64_t more = least(want - vm->consumed_pages, spare_pages(sim)),
-                 back = least(more, vm->swapped_pages);
+                 expanded = least(more, vm->compressed_pages),
+                 back = least(more - expanded, vm->swapped_pages);
         vm->consumed_pages += more;
+        vm->expanded_pages += expanded;
+        set_compressed(vm, vm->compressed_pages - expanded);
         vm->swapped_pages -= back;
         vm->swapped_in += back;
-        vm->first_touches += more - back;
+        vm->first_touches += more - expanded - back;
     }
     if (vm->consumed_pages > room) vm->consumed_pages = room;
     vm->exits += 1000;

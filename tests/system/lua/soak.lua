@@ -64,7 +64,8 @@ local function mite_script(hold, last, disk)
     local ms = pick { 100, 250, 400 } // (SLOW and 4 or 1)
     local round = ("together:%dM:%dms:%s,verify,free:%dM"):format(hold, ms, pick { "100us", "1ms", "5ms" }, hold)
     local other = pick {
-        ("touch:%dM,rewrite:random:0.3,verify,idle:5ms,random:100,verify,free:%dM"):format(hold, hold),
+        ("touch:%dM:%s,rewrite:random:0.3,verify,idle:5ms,random:100,verify,free:%dM"):format(hold,
+            ({ "unique", "quarter", "half" })[made % 3 + 1], hold),
         "fpu:20ms,idle:20ms", "burn:20ms", "ticks:50ms", "spin:20ms",
     }
     if disk then other = ("disk:16p:3,verify,touch:%dM,disk:%dM,verify,free:%dM,"):format(hold, hold, hold) .. other end
@@ -184,9 +185,9 @@ local function unpause(vm)
     vm.paused, vm.heard = nil, tithe.host_now()
 end
 
--- Of the machine's policies, and, where there is swap, one that sends a part of every guest there now and then, and has it back, and
--- moves pages in and out of the disk's reach.
-local policies = { "proportional", "equal", "coloured" }
+-- Of the machine's policies, and, where there is swap, one that sends a part of every guest there now and then, or compresses it,
+-- and has it back, and moves pages in and out of the disk's reach.
+local policies = { "proportional", "equal", "coloured", "tiered" }
 if tithe.info().swap_pages > 0 then
     local file = assert(io.open("policy-lua/equal.lua"))
     local source = file:read("a"):gsub("return policy%s*$", "") .. [[
@@ -195,6 +196,10 @@ function policy.tick(host, vms)
     local plan = balance(host, vms) or {}
     for _, vm in ipairs(vms) do
         turn = (turn + 1) % 7
+        if turn == 5 then
+            plan[#plan + 1] = { verb = "compress", vm = vm.id, pages = vm.size_pages // (vm.id % 3 * 20 + 5),
+                percent = ({ 75, 60, 30, 0 })[vm.id % 4 + 1] }
+        end
         if turn == 0 and vm.swapped_pages > 0 then
             plan[#plan + 1] = { verb = "prefetch", vm = vm.id, pages = vm.swapped_pages }
         elseif turn % 2 == 1 then
@@ -321,6 +326,8 @@ local function soak()
 
     local stats = tithe.stats()
     m.say("swap: %d pages out, %d in, %d not written", stats["swap.pages_out"], stats["swap.pages_in"], stats["swap.pages_unwritten"])
+    m.say("compression: %d pages tried, %d too long, %d expanded, %d evicted", stats["compress.pages_tried"],
+        stats["compress.pages_poor"], stats["compress.pages_expanded"], stats["compress.pages_evicted"])
     m.expect(tithe.info().swap_pages == 0 or stats["swap.pages_in"] > 0, "no page has come back from swap")
     m.equal(stats["swap.errors"] + stats["swap.corrupt_pages"], 0, "requests to swap that failed")
     m.say("disks: %d pieces copied, %d direct; %d pages remapped, %d moved out", stats["disk.copied_pieces"],

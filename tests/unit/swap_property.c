@@ -17,6 +17,7 @@
 #include "mem/frame.h"
 #include "mem/ledger.h"
 #include "mem/share.h"
+#include "mem/store.h"
 #include "mem/swap.h"
 
 #define FRAMES  900u
@@ -436,6 +437,9 @@ static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie, uint64_t
     compare();
     for (unsigned i = 0; i < VMS; i++) {
         check(!guests[i].alive || !guests[i].p2m.swap.reading, "VM %u still reads", i);
+        gfn_t gfns[PAGES];
+        check(!guests[i].alive || store_oldest(&guests[i].p2m, gfns, PAGES) == guests[i].p2m.store.pages,
+              "VM %u: pages in its store are still being written", i);
         if (guests[i].alive) end(&guests[i]);
     }
     compare();

@@ -57,6 +57,26 @@ enum status cmd_unpause(struct context *t, struct error *e)
     return simple(t, "unpause", "runs again", e);
 }
 
+const struct option_spec resume_options[] = {
+    {"prefetch", NULL, "read all of its pages at once, before it asks for them"},
+    {NULL, NULL, NULL},
+};
+
+enum status cmd_suspend(struct context *t, struct error *e)
+{
+    return simple(t, "suspend", "is suspended; its memory goes to swap", e);
+}
+
+enum status cmd_resume(struct context *t, struct error *e)
+{
+    struct cborx_writer *w;
+    struct client *c;
+    enum status s = begin(t, "resume", &c, &w, e);
+    if (s != STATUS_OK) return s;
+    if (option_given(t->options, "prefetch")) cborx_put_uint(w, "pages", UINT32_MAX);
+    return finish(t, c, "is resumed", e);
+}
+
 /* `autos`: the word "auto" is a size, too. */
 static enum status set_pages(struct context *t, const char *verb, const char *what, bool autos,
                              struct error *e)

@@ -89,6 +89,30 @@ teardown_file() { console_cleanup; }
     assert_failure 1
 }
 
+@test "suspend and resume" {
+    tithe create s1 --size 16M
+    tithe create s2 --size 16M --paused
+    tithe suspend s1
+    run tithe list
+    assert_output --regexp 's1 +suspended|suspended.*s1'
+    run tithe unpause s1
+    assert_failure 1
+    run tithe resume s1 --prefetch
+    assert_success
+    assert_output --partial 'is resumed'
+    [ "$(tithe --json info s1 | field state)" = running ]
+    run tithe resume s1
+    assert_failure 1
+    assert_output --partial 'is not suspended'
+    tithe suspend s2
+    [ "$(tithe --json info s2 | field state)" = suspended ]
+    tithe resume s2
+    [ "$(tithe --json info s2 | field state)" = paused ]
+    tithe suspend s2
+    tithe destroy s1
+    tithe destroy s2
+}
+
 @test "mem-set, mem-max, mem-min, shares" {
     tithe create m1 --size 64M
     tithe mem-set m1 32M

@@ -529,6 +529,8 @@ BAD_SCRIPTS = {
     'colour: no pages': (TICK % "return { { verb = 'colour', vm = 1, colours = 1 } }", 'policy', "no 'pages'"),
     'remap: no copies': (TICK % "return { { verb = 'remap', vm = 1, pages = 1 } }", 'policy', "no 'copies'"),
     'vacate: which': (TICK % "return { { verb = 'vacate', vm = 1, pages = 1, which = 'x' } }", 'policy', "which = 'x'"),
+    'suspend: pages': (TICK % "return { { verb = 'suspend', vm = 1, pages = 1 } }", 'policy', "'pages'"),
+    'resume: no pages': (TICK % "return { { verb = 'resume', vm = 1 } }", 'policy', "no 'pages'"),
     'sample: twice': (TICK % "local a = { verb = 'sample', vm = 1, pages = 5 } return { a, a }", 'refused', 'twice'),
     # These kill the steward; the reason comes from the core's event.
     'crash': (TICK % 'tithe.test.crash()', 'policy', 'candidate bad.lua:3 in tick'),

@@ -74,6 +74,8 @@ end
 function tithe.destroy(vm) return call("destroy", { vm = vm }) end
 function tithe.pause(vm) return call("pause", { vm = vm }) end
 function tithe.unpause(vm) return call("unpause", { vm = vm }) end
+function tithe.suspend(vm) return call("suspend", { vm = vm }) end
+function tithe.resume(vm, pages) return call("resume", { vm = vm, pages = pages }) end
 function tithe.mem_set(vm, size)
     return call("mem-set", { vm = vm, pages = size == "auto" and size or tithe.pages(size) })
 end

@@ -8,8 +8,10 @@
 
 const char *name_of_state(uint32_t state)
 {
-    static const char *const names[] = {
-        [TITHE_VM_RUNNING] = "running", [TITHE_VM_PAUSED] = "paused", [TITHE_VM_STOPPED] = "stopped"};
+    static const char *const names[] = {[TITHE_VM_RUNNING] = "running",
+                                        [TITHE_VM_PAUSED] = "paused",
+                                        [TITHE_VM_STOPPED] = "stopped",
+                                        [TITHE_VM_SUSPENDED] = "suspended"};
     return PICK(names, state);
 }
 
@@ -40,6 +42,8 @@ const char *name_of_event(uint32_t kind)
         [TITHE_EVENT_VM_STOPPED] = "vm-stopped",
         [TITHE_EVENT_VM_DESTROYED] = "vm-destroyed",
         [TITHE_EVENT_VM_PAUSED] = "vm-paused",
+        [TITHE_EVENT_VM_SUSPENDED] = "vm-suspended",
+        [TITHE_EVENT_VM_RESUMED] = "vm-resumed",
         [TITHE_EVENT_VM_UNPAUSED] = "vm-unpaused",
         [TITHE_EVENT_VM_REBOOTED] = "vm-rebooted",
         [TITHE_EVENT_VM_CHANGED] = "vm-changed",
@@ -88,7 +92,9 @@ const char *name_of_verb(uint32_t verb)
                                         [TITHE_VERB_COLOUR] = "colour",
                                         [TITHE_VERB_REMAP] = "remap",
                                         [TITHE_VERB_VACATE] = "vacate",
-                                        [TITHE_VERB_COMPRESS] = "compress"};
+                                        [TITHE_VERB_COMPRESS] = "compress",
+                                        [TITHE_VERB_SUSPEND] = "suspend",
+                                        [TITHE_VERB_RESUME] = "resume"};
     return PICK(names, verb);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "rules.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -46,7 +47,16 @@ static const struct {
     [TITHE_VERB_REMAP] = {UINT64_MAX, UINT64_MAX},
     [TITHE_VERB_VACATE] = {UINT64_MAX, TITHE_VACATE_COLD + 1},
     [TITHE_VERB_COMPRESS] = {UINT64_MAX, TITHE_COMPRESS_PERCENT_MAX + 1},
+    [TITHE_VERB_SUSPEND] = {0, 1},
+    [TITHE_VERB_RESUME] = {UINT64_MAX, 1},
 };
+
+static bool fits_in_swap(const struct tithe_snapshot *s, const struct tithe_vm_snapshot *vm)
+{
+    uint64_t all = vm->consumed_pages + vm->swapped_pages;
+    uint64_t more = all > vm->swap_reserved_pages ? all - vm->swap_reserved_pages : 0;
+    return s->swap_pages != 0 && s->swap_reserved_pages + more <= s->swap_pages;
+}
 
 #define VERBS (sizeof verbs / sizeof *verbs)
 
@@ -64,6 +74,7 @@ static uint8_t judge(const struct tithe_snapshot *s, const struct tithe_action *
     if (s->swap_pages == 0 && (a->verb == TITHE_VERB_PREFETCH ||
                                (a->verb == TITHE_VERB_SWAP_OUT && s->vm[i].store_limit_pages == 0)))
         return TITHE_NO_SWAP;
+    if (a->verb == TITHE_VERB_SUSPEND && !fits_in_swap(s, &s->vm[i])) return TITHE_NO_SWAP;
     if (a->verb == TITHE_VERB_COLOUR && a->how >> s->colours != 0) return TITHE_NO_SUCH_WAY;
     if ((a->verb == TITHE_VERB_POPULATE || a->verb == TITHE_VERB_SCAN || a->verb == TITHE_VERB_COLOUR ||
          a->verb == TITHE_VERB_COMPRESS) &&

@@ -21,6 +21,8 @@ const struct verb verbs[] = {
     {"destroy", " vm ", true, verb_destroy},
     {"pause", " vm ", true, verb_pause},
     {"unpause", " vm ", true, verb_unpause},
+    {"suspend", " vm ", true, verb_suspend},
+    {"resume", " vm pages ", true, verb_resume},
     {"mem-set", " vm pages ", true, verb_mem_set},
     {"mem-max", " vm pages ", true, verb_mem_max},
     {"mem-min", " vm pages ", true, verb_mem_min},

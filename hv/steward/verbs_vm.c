@@ -158,6 +158,18 @@ void verb_unpause(struct steward *s, const struct request *r, struct answer *a)
     change(s, r, a, mgmt_begin(TITHE_OP_UNPAUSE, r, true));
 }
 
+void verb_suspend(struct steward *s, const struct request *r, struct answer *a)
+{
+    change(s, r, a, mgmt_begin(TITHE_OP_SUSPEND, r, true));
+}
+
+void verb_resume(struct steward *s, const struct request *r, struct answer *a)
+{
+    struct tithe_mgmt *m = mgmt_begin(TITHE_OP_RESUME, r, true);
+    if (cborx_get(r->args, "pages") != NULL && !arg_uint(r, a, "pages", &m->u.set.value)) return;
+    change(s, r, a, m);
+}
+
 void verb_mem_set(struct steward *s, const struct request *r, struct answer *a)
 {
     struct tithe_mgmt *m = mgmt_begin(TITHE_OP_SET_TARGET, r, true);

@@ -30,6 +30,8 @@ static const char *const names[] = {
     [TITHE_EVENT_VM_POPULATED] = "populated",
     [TITHE_EVENT_SWAP_LOST] = "page lost in swap",
     [TITHE_EVENT_SWAP_WRITE] = "swap not written",
+    [TITHE_EVENT_VM_SUSPENDED] = "suspended",
+    [TITHE_EVENT_VM_RESUMED] = "resumed",
 };
 
 static const char *event_name(uint32_t kind)

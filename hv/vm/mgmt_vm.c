@@ -2,6 +2,7 @@
 #include "vm/mgmt_vm.h"
 
 #include "lib/log.h"
+#include "mem/swap.h"
 #include "vm/event.h"
 #include "vm/vm.h"
 
@@ -40,7 +41,8 @@ int mgmt_pause(struct tithe_mgmt *m)
     int error;
     struct vm *vm = find(m, ALIVE, &error);
     if (vm != NULL && !vm_pause(vm)) {
-        fmt_string(m->reason, sizeof m->reason, "VM %s is paused already", vm->name);
+        fmt_string(m->reason, sizeof m->reason, "VM %s is %s already", vm->name,
+                   vm->state == TITHE_VM_SUSPENDED ? "suspended" : "paused");
         return TITHE_EBUSY;
     }
     return error;
@@ -51,7 +53,40 @@ int mgmt_unpause(struct tithe_mgmt *m)
     int error;
     struct vm *vm = find(m, ALIVE, &error);
     if (vm != NULL && !vm_unpause(vm)) {
-        fmt_string(m->reason, sizeof m->reason, "VM %s is not paused", vm->name);
+        fmt_string(m->reason, sizeof m->reason, "VM %s is %s", vm->name,
+                   vm->state == TITHE_VM_SUSPENDED ? "suspended: resume it" : "not paused");
+        return TITHE_EBUSY;
+    }
+    return error;
+}
+
+int mgmt_suspend(struct tithe_mgmt *m)
+{
+    int error;
+    struct vm *vm = find(m, ALIVE, &error);
+    if (vm == NULL) {
+        return error;
+    }
+    if (!vm_fits_in_swap(vm)) {
+        struct swap_counts c;
+        swap_counts(&c);
+        fmt_string(m->reason, sizeof m->reason,
+                   c.slots == 0
+                       ? "the machine has no swap to put VM %s in: give it a disk with a swap partition"
+                       : "VM %s has %llu pages, and swap has no room for so many beside what is reserved",
+                   vm->name, (unsigned long long)(vm->p2m.present_pages + vm->p2m.swap.pages));
+        return TITHE_ENOSPC;
+    }
+    vm_suspend(vm);
+    return 0;
+}
+
+int mgmt_resume(struct tithe_mgmt *m)
+{
+    int error;
+    struct vm *vm = find(m, ALIVE, &error);
+    if (vm != NULL && !vm_resume(vm, m->u.set.value)) {
+        fmt_string(m->reason, sizeof m->reason, "VM %s is not suspended", vm->name);
         return TITHE_EBUSY;
     }
     return error;

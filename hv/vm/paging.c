@@ -190,12 +190,26 @@ static void pages_came(struct vm *vm)
     }
 }
 
+/* What was set aside for a VM that was suspended is given back as its pages come. */
+static void shrink_reservation(struct vm *vm)
+{
+    char reason[TITHE_REASON_MAX];
+    const struct p2m_swap *s = &vm->p2m.swap;
+    if (vm->state != TITHE_VM_SUSPENDED && s->reserved > vm->max_pages - vm->min_pages &&
+        s->pages < s->reserved) {
+        (void)!vm_reserve_swap(vm, vm->min_pages, vm->max_pages, reason);
+    }
+}
+
 void swap_came(uint16_t owner, bool all)
 {
     for (size_t place = 0; all && place < TITHE_VMS_MAX; place++) {
         pages_came(vm_at(place));
     }
     pages_came(vm_at(owner - 1u));
+    if (vm_at(owner - 1u) != NULL) {
+        shrink_reservation(vm_at(owner - 1u));
+    }
 }
 
 void swap_lost(uint16_t owner, gfn_t gfn, const char *why)

@@ -128,6 +128,23 @@ static void compress(struct vm *vm, const struct tithe_action *a)
     paging_want_evicted();
 }
 
+static enum tithe_refusal suspend_check(const struct vm *vm, const struct tithe_action *a)
+{
+    (void)a;
+    return vm_fits_in_swap(vm) ? TITHE_OK : TITHE_NO_SWAP;
+}
+
+static void suspend(struct vm *vm, const struct tithe_action *a)
+{
+    (void)a;
+    vm_suspend(vm);
+}
+
+static void resume(struct vm *vm, const struct tithe_action *a)
+{
+    (void)vm_resume(vm, a->pages);
+}
+
 static const struct verb {
     uint64_t most; /* pages */
     uint64_t ways; /* that `how` chooses from */
@@ -145,6 +162,8 @@ static const struct verb {
     [TITHE_VERB_REMAP] = {UINT64_MAX, UINT64_MAX, none, remap},
     [TITHE_VERB_VACATE] = {UINT64_MAX, TITHE_VACATE_COLD + 1, none, vacate},
     [TITHE_VERB_COMPRESS] = {UINT64_MAX, COMPRESS_PERCENT_MAX + 1, size_check, compress},
+    [TITHE_VERB_SUSPEND] = {0, 1, suspend_check, suspend},
+    [TITHE_VERB_RESUME] = {UINT64_MAX, 1, none, resume},
 };
 
 static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)
@@ -177,7 +196,8 @@ static const char *const refusals[] = {
     [TITHE_TOO_LONG] = "too many actions",
     [TITHE_TOO_MANY] = "more pages than the verb takes in one action",
     [TITHE_NO_SUCH_WAY] = "no such method, order, group, colour or percentage",
-    [TITHE_NO_SWAP] = "the machine has no swap partition, or the VM no compression",
+    [TITHE_NO_SWAP] =
+        "the machine has no swap partition, or too little of it is free, or the VM has no compression",
 };
 
 bool plan_apply(const struct tithe_action *actions, uint64_t count, struct tithe_plan_result *result)

@@ -25,6 +25,7 @@ struct vm {
     uint32_t id;   /* never reused; from 1 */
     uint16_t slot; /* index in the VM table + 1: owner in the frame table */
     enum tithe_vm_state state;
+    enum tithe_vm_state resumes; /* SUSPENDED: the state before */
     char name[TITHE_NAME_MAX];
     struct p2m p2m;
     struct sample sample;       /* p2m.sample */
@@ -118,6 +119,13 @@ void vm_stop(struct vm *vm, enum tithe_stop why, uint64_t exit_code);
 /* Running <-> paused. False when it is not in the other state. */
 MUST_CHECK bool vm_pause(struct vm *vm);
 MUST_CHECK bool vm_unpause(struct vm *vm);
+/* The paper's low state: the VM does not run, and its memory goes to swap, as much of it as there is room for. Again: what has come
+ * back since goes, too. */
+void vm_suspend(struct vm *vm);
+/* Swap has room for all of it. */
+MUST_CHECK bool vm_fits_in_swap(const struct vm *vm);
+/* It is what it was before, and up to `prefetch` pages are read ahead. False, and nothing else is done: it was not suspended. */
+bool vm_resume(struct vm *vm, uint64_t prefetch);
 /* What the guest asked for. */
 void vm_do_pending(struct vm *vm);
 /* Tells the balloon how far the VM is to shrink: size less target. */

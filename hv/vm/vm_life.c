@@ -4,8 +4,11 @@
  */
 #include "lib/log.h"
 #include "lib/string.h"
+#include "mem/sample.h"
+#include "mem/swap.h"
 #include "virt/vendor.h"
 #include "vm/event.h"
+#include "vm/paging.h"
 #include "vm/run.h"
 #include "vm/solo.h"
 #include "vm/stats.h"
@@ -113,6 +116,54 @@ bool vm_unpause(struct vm *vm)
     return true;
 }
 
+/* Slots for all that it has, beyond those that were set aside for it. */
+static uint64_t slots_to_suspend(const struct vm *vm)
+{
+    const uint64_t all = vm->p2m.present_pages + vm->p2m.swap.pages;
+    return all > vm->p2m.swap.reserved ? all : vm->p2m.swap.reserved;
+}
+
+bool vm_fits_in_swap(const struct vm *vm)
+{
+    struct swap_counts c;
+    swap_counts(&c);
+    return c.slots != 0 && c.reserved - vm->p2m.swap.reserved + c.bad + slots_to_suspend(vm) <= c.slots;
+}
+
+void vm_suspend(struct vm *vm)
+{
+    if (vm->state != TITHE_VM_SUSPENDED) {
+        vm->resumes = vm->state;
+        quiesce(vm, TITHE_VM_SUSPENDED);
+        event_emit(TITHE_EVENT_VM_SUSPENDED, vm->id, 0, 0, "%s", vm->name);
+    }
+    work_cancel(vm);
+    lock_acquire(&vm->p2m.lock);
+    sample_drop(&vm->p2m); /* nobody touches its pages now; and they are to go, too */
+    lock_release(&vm->p2m.lock);
+    if (!swap_reserve(&vm->p2m, slots_to_suspend(vm))) {
+        log_line("vm %s: swap has no room for all of it: the rest stays in memory", vm->name);
+    }
+    vm->prefetch_wanted = 0;
+    paging_want_out(vm, vm->p2m.present_pages, SWAP_COLD); /* which misses none */
+}
+
+bool vm_resume(struct vm *vm, uint64_t prefetch)
+{
+    if (vm->state != TITHE_VM_SUSPENDED) {
+        return false;
+    }
+    vm->swap_out_wanted = 0;
+    paging_want_in(vm, prefetch);
+    event_emit(TITHE_EVENT_VM_RESUMED, vm->id, 0, 0, "%s", vm->name);
+    if (vm->resumes == TITHE_VM_RUNNING) {
+        vm_start(vm);
+    } else {
+        quiesce(vm, TITHE_VM_PAUSED);
+    }
+    return true;
+}
+
 void vm_stop(struct vm *vm, enum tithe_stop why, uint64_t exit_code)
 {
     static const char *const reasons[] = {
@@ -172,7 +223,7 @@ void vm_do_pending(struct vm *vm)
     if (vm->state == TITHE_VM_STOPPED || vm->pending == 0) {
         return;
     }
-    const bool running = vm->state == TITHE_VM_RUNNING;
+    const bool running = vm->state == TITHE_VM_RUNNING, suspended = vm->state == TITHE_VM_SUSPENDED;
     quiesce(vm, TITHE_VM_PAUSED);
     /* Only now: it has kept the vCPUs away. */
     const uint32_t pending = __atomic_exchange_n(&vm->pending, 0, __ATOMIC_SEQ_CST);
@@ -180,6 +231,11 @@ void vm_do_pending(struct vm *vm)
         vm_stop(vm, vm->stop_reason, vm->exit_code);
     } else {
         reboot(vm, running);
+    }
+    if (suspended && vm->state == TITHE_VM_PAUSED) {
+        const enum tithe_vm_state resumes = vm->resumes;
+        vm_suspend(vm);
+        vm->resumes = resumes;
     }
 }
 

@@ -93,13 +93,14 @@ function share.floors(vms)
     return list
 end
 
--- The VMs that a plan may move, and the pages that remain for them once the held ones have theirs.
+-- The VMs that a plan may move, and the pages that remain for them once the held ones have theirs. Suspended ones are
+-- left alone, and have what they still have.
 function share.movable(vms, budget)
     local free, left
     for i = 1, #vms do
         local vm = vms[i]
-        if vm.held then
-            left = (left or budget) - vm.target_pages
+        if vm.held or vm.state == "suspended" then
+            left = (left or budget) - (vm.state == "suspended" and vm.consumed_pages or vm.target_pages)
             free = free or table.move(vms, 1, i - 1, 1, {})
         elseif free then
             free[#free + 1] = vm

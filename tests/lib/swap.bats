@@ -156,6 +156,86 @@ END
     tithe destroy witness
 }
 
+@test "a suspended VM has no memory, and goes on with all of its data when it is resumed" {
+    local round
+    tithe policy set verb=none
+    tithe create sleeper --size 24M --min 16M --vcpus 2 --append vcpus=all --mite 'touch:12M,loop:forever:{verify,rewrite:random:0.3,random:100}'
+    vm_says sleeper 'verify ok pages=3072' 60
+    for round in 1 2; do
+        run -0 tithe suspend sleeper
+        assert_output --partial 'suspended'
+        eventually 120 eval '[ $(vm_field sleeper consumed_pages) -lt 20 ] && [ $(vm_field sleeper swap_out_wanted) = 0 ]'
+        assert [ "$(vm_field sleeper swapped_pages)" -ge 3072 ]
+        assert_equal "$(vm_field sleeper state)" suspended
+        run -0 tithe list
+        assert_output --regexp 'sleeper .*suspended'
+        run -1 tithe unpause sleeper
+        assert_output --partial 'is suspended: resume it'
+        run -1 tithe pause sleeper
+        assert_output --partial 'is suspended already'
+        tithe mem-min sleeper 15M
+        tithe mem-min sleeper 16M
+        run -0 tithe ledger
+        assert_line "the ledger balances"
+        if [ $round = 2 ]; then tithe resume sleeper --prefetch; else tithe resume sleeper; fi
+        tithe console sleeper --dump >"$BATS_TEST_TMPDIR/before"
+        eventually 120 eval '[ $(tithe console sleeper --dump | grep -c "verify ok") -ge $(($(grep -c "verify ok" "$BATS_TEST_TMPDIR/before") + 2)) ]'
+        assert_equal "$(vm_field sleeper state)" running
+    done
+    # What was set aside beyond its max less its min is given back with its pages.
+    eventually 60 eval '[ $(vm_field sleeper swap_reserved_pages) = 2048 ]'
+    run -0 tithe console sleeper --dump
+    refute_output --partial FAIL
+    tithe destroy sleeper
+}
+
+@test "suspended VMs: one that was paused, ends, reboots, is suspended in the middle of its pages' coming and going" {
+    local i vm
+    tithe create paused --size 8M --min 8M --mite 'touch:4M,loop:forever:{verify,idle:10ms}'
+    vm_says paused 'verify ok' 60
+    tithe pause paused
+    tithe suspend paused
+    tithe suspend paused
+    eventually 60 eval '[ $(vm_field paused consumed_pages) -lt 20 ]'
+    tithe resume paused
+    assert_equal "$(vm_field paused state)" paused
+    tithe unpause paused
+    tithe create gone --size 16M --min 16M --mite 'touch:12M,loop:forever:{verify}'
+    tithe create again --size 16M --min 16M --mite 'touch:8M,verify,reboot'
+    vm_says gone 'verify ok' 60
+    for i in 1 2 3 4; do
+        tithe suspend again
+        tithe suspend gone
+        tithe resume again --prefetch
+        tithe resume gone
+        [ $((i % 2)) = 1 ] || sleep 0.3
+    done
+    tithe suspend gone
+    tithe destroy gone
+    eventually 120 eval '[ $(vm_field again reboots) -ge 3 ]'
+    run -0 tithe ledger
+    assert_line "the ledger balances"
+    for vm in paused again; do
+        run -0 tithe console $vm --dump
+        refute_output --partial FAIL
+        tithe suspend $vm
+        tithe destroy $vm
+    done
+    assert_equal "$(tithe --json info | python3 -c 'import json, sys; h = json.load(sys.stdin)["host"]; print(h["swap_reserved_pages"], h["swap_pages"] - h["swap_free_pages"])')" '0 0'
+}
+
+@test "what swap has no room for is not suspended" {
+    tithe create large --size 24M --min 24M --mite 'touch:16M,loop:forever:{idle:1s}'
+    tithe create other --size 180M --min 2M --mite 'idle'
+    vm_says large 'touch pages' 60
+    run -1 tithe suspend large
+    assert_output --regexp 'VM large has [0-9]+ pages, and swap has no room for so many'
+    assert_equal "$(vm_field large state)" running
+    tithe destroy other
+    tithe suspend large
+    tithe destroy large
+}
+
 @test "max less min must fit in swap" {
     run -1 tithe create big --size 400M --min 1M --mite 'touch:1M'
     assert_output --partial 'max less min is 102144 pages, and swap has'

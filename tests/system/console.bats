@@ -41,6 +41,9 @@ qemu() {
     says pause one; json 'j["name"] == "one"'
     says info 1; json 'j["vm"]["state"] == "paused"'
     says unpause one; json 'j["name"] == "one"'
+    run tithe suspend one
+    assert_failure 1
+    assert_output --partial 'the machine has no swap to put VM one in: give it a disk with a swap partition'
     says mem-set one 8M; json 'j["id"] == 1'
     says mem-set one auto; json 'j["id"] == 1'
     says mem-max one 12M; json 'j["id"] == 1'

@@ -46,6 +46,28 @@ END
     assert [ "$(vm_field linux swap_unwritten)" -gt 0 ]
 }
 
+@test "Linux is suspended and resumed in the middle of its work" {
+    local i
+    tithe policy load equal
+    tithe create linux2 --size 74M --min 74M --vcpus 2 \
+        --append "tithe.run=touch:16M,verify,rewrite,verify,rewrite,verify,rewrite,verify,rewrite,verify tithe.then=poweroff"
+    vm_says linux2 'memload: ' 120
+    for i in 1 2 3; do
+        [ $i = 1 ] || [ "$(vm_field linux2 state)" = running ] || break
+        tithe suspend linux2 || break
+        eventually 120 eval '[ $(vm_field linux2 consumed_pages) -lt 100 ]'
+        tithe resume linux2
+        sleep 0.5
+    done
+    run vm_end linux2 240
+    assert_line "memload: PASS"
+    refute_output --partial FAIL
+    refute_output --partial BUG
+    assert_stopped linux2 poweroff
+    run -0 tithe ledger
+    assert_line "the ledger balances"
+}
+
 @test "the machine ends well" {
     assert_machine_ends_well
 }

@@ -10,6 +10,7 @@
 #include "vm/solo.h"
 #include "vm/stats.h"
 #include "vm/vm_boot.h"
+#include "vm/paging.h"
 #include "vm/vm_table.h"
 
 #include <stdarg.h>
@@ -145,6 +146,18 @@ void vm_free(struct vm *of)
     (void)of;
 }
 
+static uint64_t wanted_out, wanted_in;
+
+void paging_want_out(struct vm *of, uint64_t pages, enum swap_pick pick)
+{
+    assert_true(of == &vm && pick == SWAP_COLD);
+    wanted_out = pages;
+}
+void paging_want_in(struct vm *of, uint64_t pages)
+{
+    assert_true(of == &vm);
+    wanted_in = pages;
+}
 void vm_remap(struct vm *of, uint64_t pages, uint64_t least_copies)
 {
     (void)of, (void)pages, (void)least_copies;
@@ -255,6 +268,36 @@ static void a_pause_alone_wakes_nobody(void **state)
     assert_true(vm_pause(&vm));
     assert_true(vm_unpause(&vm));
     assert_int_equal(vcpu.state, VCPU_WAIT_MEMORY);
+}
+
+static void a_suspended_one_sleeps_on_and_is_then_what_it_was(void **state)
+{
+    (void)state;
+    halted();
+    assert_false(vm_fits_in_swap(&vm)); /* there is none */
+    assert_false(vm_resume(&vm, 0));
+    vm.p2m.present_pages = 0;
+    vm_suspend(&vm);
+    assert_int_equal(vm.state, TITHE_VM_SUSPENDED);
+    assert_false(vm_pause(&vm));
+    assert_false(vm_unpause(&vm));
+    interrupt = true;
+    under_lock(vcpu_kick, &vcpu);
+    assert_null(next());
+    vm_suspend(&vm); /* again */
+    assert_true(vm_resume(&vm, 77));
+    assert_int_equal(wanted_in, 77);
+    assert_int_equal(wanted_out, 0);
+    assert_int_equal(vm.state, TITHE_VM_RUNNING);
+    assert_ptr_equal(next(), &vcpu.sched);
+    assert_true(vm_pause(&vm));
+    vm_suspend(&vm);
+    assert_true(vm_resume(&vm, 0));
+    assert_int_equal(vm.state, TITHE_VM_PAUSED);
+    assert_null(next());
+    vm_suspend(&vm);
+    vm_stop(&vm, TITHE_STOP_POWEROFF, 0);
+    assert_false(vm_resume(&vm, 0));
 }
 
 static void who_has_ended_neither_pauses_nor_goes_on(void **state)
@@ -448,6 +491,7 @@ const struct CMUnitTest life_tests[] = {
     cmocka_unit_test(shares_are_divided_among_vcpus),
     cmocka_unit_test(an_interrupt_wakes_after_the_pause),
     cmocka_unit_test(a_pause_alone_wakes_nobody),
+    cmocka_unit_test(a_suspended_one_sleeps_on_and_is_then_what_it_was),
     cmocka_unit_test(who_has_ended_neither_pauses_nor_goes_on),
 };
 const size_t life_test_count = sizeof life_tests / sizeof life_tests[0];

@@ -50,6 +50,8 @@ int mgmt_pause(struct tithe_mgmt *m)
     }
 NOTHING(mgmt_destroy)
 NOTHING(mgmt_unpause)
+NOTHING(mgmt_suspend)
+NOTHING(mgmt_resume)
 NOTHING(mgmt_set_target)
 NOTHING(mgmt_set_max)
 NOTHING(mgmt_set_min)

@@ -106,7 +106,8 @@ enum tithe_phase {
 enum tithe_vm_state {
     TITHE_VM_RUNNING = 1,
     TITHE_VM_PAUSED = 2,
-    TITHE_VM_STOPPED = 3, /* ended; its memory is free; kept until destroyed so that status can be read */
+    TITHE_VM_STOPPED = 3,   /* ended; its memory is free; kept until destroyed so that status can be read */
+    TITHE_VM_SUSPENDED = 4, /* as paused, and its memory goes to swap */
 };
 
 enum tithe_stop {
@@ -329,6 +330,12 @@ enum tithe_verb {
      * of their size, 0 .. TITHE_COMPRESS_PERCENT_MAX. At most size_pages; 0: the tier is off, and what is in the store goes on to
      * swap, if there is any, or stays till it is wanted. */
     TITHE_VERB_COMPRESS = 11,
+    /* At once: none of its vCPUs runs any more, and all of its memory that is not shared goes to swap. pages: 0. Again: what has come
+     * back since, too. */
+    TITHE_VERB_SUSPEND = 12,
+    /* At once: it runs again, or is paused, if it was. pages: so many of its swapped pages come back before they are asked for; what
+     * does not comes when it is. Of one that is not suspended: nothing else. */
+    TITHE_VERB_RESUME = 13,
 };
 
 enum tithe_vacate {
@@ -377,7 +384,8 @@ enum tithe_refusal {
     TITHE_TOO_LONG = 7,    /* more than TITHE_PLAN_MAX actions */
     TITHE_TOO_MANY = 8,    /* pages of one action of this verb */
     TITHE_NO_SUCH_WAY = 9, /* `how` is none of the verb's */
-    TITHE_NO_SWAP = 10,    /* there is no swap partition, nor, for SWAP_OUT, compression */
+    TITHE_NO_SWAP =
+        10, /* there is no swap partition, or too little of it free; nor, for SWAP_OUT, compression */
 };
 
 struct tithe_plan_result {
@@ -424,6 +432,8 @@ enum tithe_op {
     TITHE_OP_FILE_NEXT,
     TITHE_OP_SET_CPU_SHARES, /* set: value = CPU shares, 1..1000000 */
     TITHE_OP_DISK_NEXT,      /* disk: index in; the rest out; -ENOENT past the last */
+    TITHE_OP_SUSPEND,        /* vm */
+    TITHE_OP_RESUME,         /* set: value = swapped pages to be read ahead, at most */
 };
 
 #define TITHE_AUTO UINT64_MAX
@@ -477,6 +487,8 @@ enum tithe_event_kind {
     TITHE_EVENT_VM_POPULATED, /* value: pages that a plan's `populate` gave; value2: pages it could not give */
     TITHE_EVENT_SWAP_LOST, /* a page cannot be had back from swap: its VM is stopped; value: gfn; text: why */
     TITHE_EVENT_SWAP_WRITE, /* pages could not be written, and stay where they are; text: why */
+    TITHE_EVENT_VM_SUSPENDED,
+    TITHE_EVENT_VM_RESUMED,
 };
 
 struct tithe_event {

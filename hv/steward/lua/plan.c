@@ -55,6 +55,8 @@ static const struct verb {
     {"share-group", TITHE_VERB_SHARE_GROUP, NULL, "group", NULL}, /* `how` is a number */
     {"swap_out", TITHE_VERB_SWAP_OUT, "pages", "pick", (const char *const[]){"random", "cold", NULL}},
     {"prefetch", TITHE_VERB_PREFETCH, "pages", NULL, NULL},
+    {"suspend", TITHE_VERB_SUSPEND, NULL, NULL, NULL},
+    {"resume", TITHE_VERB_RESUME, "pages", NULL, NULL},
     {"colour", TITHE_VERB_COLOUR, "pages", "colours", NULL}, /* likewise */
     {"remap", TITHE_VERB_REMAP, "pages", "copies", NULL},    /* likewise */
     {"vacate", TITHE_VERB_VACATE, "pages", "which", (const char *const[]){"any", "cold", NULL}},

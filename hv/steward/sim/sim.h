@@ -40,6 +40,7 @@ struct sim_text {
 
 /* What a simulated guest wants. */
 struct sim_guest {
+    uint32_t resumes;    /* enum tithe_vm_state: what a suspended one was before */
     double demand_pages; /* working set now */
     double goal_pages;   /* where it is heading */
     double rate;         /* pages per second */

@@ -197,6 +197,8 @@ static int64_t do_op(struct tithe_mgmt *m)
     case TITHE_OP_DESTROY:
     case TITHE_OP_PAUSE:
     case TITHE_OP_UNPAUSE:
+    case TITHE_OP_SUSPEND:
+    case TITHE_OP_RESUME:
     case TITHE_OP_SET_TARGET:
     case TITHE_OP_SET_MAX:
     case TITHE_OP_SET_MIN:

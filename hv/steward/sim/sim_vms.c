@@ -174,6 +174,30 @@ static void scan(struct sim *sim, uint32_t i, uint64_t pages)
     vm->scan_zeros += more;
 }
 
+static void suspend(struct sim *sim, uint32_t i)
+{
+    struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
+    uint64_t all = vm->consumed_pages + vm->swapped_pages;
+    if (vm->state != TITHE_VM_SUSPENDED) {
+        sim->guests[i].resumes = vm->state;
+        vm->state = TITHE_VM_SUSPENDED;
+        sim_event(sim, TITHE_EVENT_VM_SUSPENDED, vm->id, 0, 0, vm->name);
+    }
+    if (vm->swap_reserved_pages < all) vm->swap_reserved_pages = all;
+    swap(sim, i, true, vm->consumed_pages);
+}
+
+static bool resume(struct sim *sim, uint32_t i, uint64_t pages)
+{
+    struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
+    if (vm->state != TITHE_VM_SUSPENDED) return false;
+    vm->state = sim->guests[i].resumes;
+    vm->swap_reserved_pages = vm->max_pages - vm->min_pages;
+    swap(sim, i, false, pages);
+    sim_event(sim, TITHE_EVENT_VM_RESUMED, vm->id, 0, 0, vm->name);
+    return true;
+}
+
 void sim_do(struct sim *sim, const struct tithe_action *a)
 {
     uint32_t i = sim_find(sim, a->vm);
@@ -182,6 +206,8 @@ void sim_do(struct sim *sim, const struct tithe_action *a)
     case TITHE_VERB_SAMPLE: sample(sim, i, a); break;
     case TITHE_VERB_SCAN: scan(sim, i, a->pages); break;
     case TITHE_VERB_SHARE_GROUP: sim->snap.vm[i].share_group = a->how; break;
+    case TITHE_VERB_SUSPEND: suspend(sim, i); break;
+    case TITHE_VERB_RESUME: resume(sim, i, a->pages); break;
     case TITHE_VERB_COLOUR:
         sim->snap.vm[i].colours = a->how + 1 == 1ull << sim->snap.colours ? 0 : a->how;
         break;
@@ -450,6 +476,23 @@ static int64_t set_bound(struct sim *sim, struct tithe_mgmt *m, uint32_t i)
     return 0;
 }
 
+static int64_t suspend_op(struct sim *sim, struct tithe_mgmt *m, uint32_t i)
+{
+    if (sim->snap.vm[i].state == TITHE_VM_STOPPED) {
+        sim_why(m, "VM '%s' has ended", sim->snap.vm[i].name);
+        return -TITHE_EBUSY;
+    }
+    suspend(sim, i);
+    return 0;
+}
+
+static int64_t resume_op(struct sim *sim, struct tithe_mgmt *m, uint32_t i)
+{
+    if (resume(sim, i, m->u.set.value)) return 0;
+    sim_why(m, "VM '%s' is not suspended", sim->snap.vm[i].name);
+    return -TITHE_EBUSY;
+}
+
 int64_t sim_vm_op(struct sim *sim, struct tithe_mgmt *m)
 {
     if (m->op == TITHE_OP_CREATE) return create(sim, m);
@@ -461,6 +504,8 @@ int64_t sim_vm_op(struct sim *sim, struct tithe_mgmt *m)
     struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
     switch (m->op) {
     case TITHE_OP_DESTROY: return destroy(sim, i);
+    case TITHE_OP_SUSPEND: return suspend_op(sim, m, i);
+    case TITHE_OP_RESUME: return resume_op(sim, m, i);
     case TITHE_OP_PAUSE: return set_state(sim, m, vm, TITHE_VM_RUNNING, TITHE_VM_PAUSED);
     case TITHE_OP_UNPAUSE: return set_state(sim, m, vm, TITHE_VM_PAUSED, TITHE_VM_RUNNING);
     default: break;

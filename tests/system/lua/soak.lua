@@ -181,8 +181,12 @@ local function if_alive(f, ...)
 end
 
 local function unpause(vm)
-    if_alive(tithe.unpause, vm.id)
-    vm.paused, vm.heard = nil, tithe.host_now()
+    if vm.suspended then
+        if_alive(tithe.resume, vm.id, math.random(2) == 1 and vm.size // 4096 or 0)
+    else
+        if_alive(tithe.unpause, vm.id)
+    end
+    vm.paused, vm.suspended, vm.heard = nil, nil, tithe.host_now()
 end
 
 -- Of the machine's policies, and, where there is swap, one that sends a part of every guest there now and then, or compresses it,
@@ -233,6 +237,16 @@ local ACTIONS = {
     { 3, "paused", function(vm)
         if vm.paused or not if_alive(tithe.pause, vm.id) then return end
         vm.paused = step + math.random(PAUSE_STEPS)
+        return true
+    end },
+    { 3, "suspended", function(vm)
+        if vm.paused or tithe.info().swap_pages == 0 then return end
+        local ok, why = pcall(tithe.suspend, vm.id)
+        if not ok then
+            m.expect(tostring(why):find("has ended") or tostring(why):find("no room"), "not suspended: %s", tostring(why))
+            return
+        end
+        vm.paused, vm.suspended = step + math.random(PAUSE_STEPS), true
         return true
     end },
     { 6, "target", function(vm)

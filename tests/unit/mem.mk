@@ -12,7 +12,7 @@ mem_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_LIBS := -lcmocka $(MEM_TEST_SANITIZE)
 
 UNIT_TESTS += mem_property
-mem_property_SRCS := tests/unit/mem_property.c tests/unit/mem_model.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
+mem_property_SRCS := tests/unit/mem_property.c tests/unit/mem_model.c tests/unit/reference.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_property_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_property_LIBS := $(MEM_TEST_SANITIZE)
 
@@ -45,7 +45,7 @@ mem_threads_LIBS := -fsanitize=thread -pthread
 
 # Sharing, likewise; with guests that go on while it happens.
 UNIT_TESTS += mem_share_property
-mem_share_property_SRCS := tests/unit/mem_share_property.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
+mem_share_property_SRCS := tests/unit/mem_share_property.c tests/unit/reference.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_share_property_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_share_property_LIBS := $(MEM_TEST_SANITIZE)
 
@@ -64,12 +64,12 @@ $(BUILD)/tests/share_bench: tests/unit/share_bench.c tests/unit/host_env.c $(MEM
 
 # Host swap and the compression tier: guests, a disk of memory that fails and lies, and a reference.
 UNIT_TESTS += swap_property
-swap_property_SRCS := tests/unit/swap_property.c tests/unit/page_codec.c $(MEM_TEST_SRCS)
+swap_property_SRCS := tests/unit/swap_property.c tests/unit/reference.c tests/unit/page_codec.c $(MEM_TEST_SRCS)
 swap_property_CFLAGS := $(MEM_TEST_CFLAGS)
 swap_property_LIBS := $(MEM_TEST_SANITIZE) -llz4
 
 # The store of compressed pages, against an exact model.
 UNIT_TESTS += mem_store
-mem_store_SRCS := tests/unit/mem_store.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
+mem_store_SRCS := tests/unit/mem_store.c tests/unit/reference.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_store_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_store_LIBS := $(MEM_TEST_SANITIZE)

@@ -1,39 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "mem_model.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct model_vm vms[VMS];
 unsigned frame_user[FRAMES];
 unsigned frame_stale[FRAMES];
 uint64_t reserve, core_frames, absent_frames;
-uint64_t seed, step;
-static uint64_t random_state;
-
-void check(bool ok, const char *fmt, ...)
-{
-    va_list args;
-
-    if (ok) return;
-    printf("# seed %lu, step %lu: ", seed, step);
-    va_start(args, fmt);
-    vprintf(fmt, args);
-    va_end(args);
-    printf("\nnot ok - agrees with the reference\n");
-    exit(1);
-}
-
-/* xorshift64* */
-uint64_t random_below(uint64_t limit)
-{
-    random_state ^= random_state >> 12;
-    random_state ^= random_state << 25;
-    random_state ^= random_state >> 27;
-    return (random_state * 0x2545f4914f6cdd1d >> 20) % limit;
-}
 
 /* RAM with holes in it: at the start, in the middle, and just below the end. */
 static bool is_ram(mfn_t mfn)
@@ -43,7 +16,7 @@ static bool is_ram(mfn_t mfn)
 
 void model_start(void)
 {
-    random_state = seed * 2 + 1;
+    random_begin();
     memset(vms, 0, sizeof(vms));
     memset(frame_user, 0, sizeof(frame_user));
     memset(frame_stale, 0, sizeof(frame_stale));

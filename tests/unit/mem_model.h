@@ -13,6 +13,7 @@
 #include "mem/ledger.h"
 #include "mem/p2m.h"
 #include "mem_lookup.h"
+#include "reference.h"
 
 #define FRAMES     1024u
 #define VMS        5u
@@ -50,11 +51,6 @@ extern struct model_vm vms[VMS];
 extern unsigned frame_user[FRAMES];  /* VM number, THE_CORE or NOBODY */
 extern unsigned frame_stale[FRAMES]; /* VM that took it from its map and has not flushed since, or NOBODY */
 extern uint64_t reserve, core_frames, absent_frames;
-extern uint64_t seed, step;
-
-/* Ends the program with seed and step unless `ok`. */
-void check(bool ok, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-uint64_t random_below(uint64_t limit);
 
 /* A machine without VMs, some frames of which are no RAM. */
 void model_start(void);

@@ -13,8 +13,8 @@
 #include "mem/sample.h"
 #include "mem/share.h"
 #include "mem/share_table.h"
+#include "reference.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,34 +64,12 @@ static struct pin {
 static unsigned pin_count;
 
 static const struct pt_format *format;
-static uint64_t seed, step, random_state, core;
+static uint64_t core;
 static unsigned flushing;
 static struct {
     uint64_t pins, kept, placed, interrupted, shared, breaks, no_memory, resets, nested, most_shared, zeros,
         failed, refused, moved;
 } happened;
-
-static void check(bool ok, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void check(bool ok, const char *fmt, ...)
-{
-    va_list args;
-
-    if (ok) return;
-    printf("# seed %lu, step %lu: ", seed, step);
-    va_start(args, fmt);
-    vprintf(fmt, args);
-    va_end(args);
-    printf("\nnot ok - agrees with the reference\n");
-    exit(1);
-}
-
-static uint64_t random_below(uint64_t limit)
-{
-    random_state ^= random_state >> 12;
-    random_state ^= random_state << 25;
-    random_state ^= random_state >> 27;
-    return (random_state * 0x2545f4914f6cdd1d >> 20) % limit;
-}
 
 static unsigned number(const struct vm *vm)
 {
@@ -625,7 +603,7 @@ static void run(const struct pt_format *f, unsigned hash_bits, uint32_t count_ma
     struct share_counts counts;
 
     format = f;
-    random_state = seed * 2 + 1;
+    random_begin();
     memset(vms, 0, sizeof(vms));
     memset(&happened, 0, sizeof(happened));
     host_env_reset(FRAMES);

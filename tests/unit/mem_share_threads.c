@@ -15,6 +15,7 @@
 #include "mem/p2m_tables.h"
 #include "mem/share_table.h"
 #include "mem/tlb.h"
+#include "random.h"
 #include "x86/percpu.h"
 
 #include <pthread.h>
@@ -103,12 +104,7 @@ static struct cpu *me(void)
 
 static uint64_t random_below(uint64_t limit)
 {
-    uint64_t *state = &me()->random;
-
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return (*state * 0x2545f4914f6cdd1d >> 20) % limit;
+    return random_from(&me()->random, limit);
 }
 
 static unsigned number(const struct vm *vm)

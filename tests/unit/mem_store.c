@@ -3,7 +3,6 @@
  * The store of compressed pages against an exact model: pieces of any length, put in and taken out in any order; all are found again as they
  * were, the frames add up, and no more of them are used than there should be.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "mem/p2m_tables.h"
 #include "mem/page_codec.h"
 #include "mem/store.h"
+#include "reference.h"
 
 #define FRAMES 1200u
 #define PAGES  1000u
@@ -24,28 +24,6 @@ static struct {
     uint32_t bytes; /* 0: the page is present */
     uint8_t fill;
 } model[PAGES];
-static uint64_t seed, step, state;
-
-__attribute__((format(printf, 2, 3))) static void check(bool ok, const char *fmt, ...)
-{
-    va_list args;
-
-    if (ok) return;
-    printf("# seed %lu, step %lu: ", seed, step);
-    va_start(args, fmt);
-    vprintf(fmt, args);
-    va_end(args);
-    printf("\nnot ok - agrees with the model\n");
-    exit(1);
-}
-
-static uint64_t below(uint64_t limit)
-{
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (state * 0x2545f4914f6cdd1d >> 20) % limit;
-}
 
 static void ledger(void)
 {
@@ -68,7 +46,7 @@ static uint64_t *slot_of(gfn_t gfn)
 static bool put(gfn_t gfn, uint32_t bytes)
 {
     uint8_t piece[STORE_PIECE_MAX];
-    const uint8_t fill = (uint8_t)below(256);
+    const uint8_t fill = (uint8_t)random_below(256);
     mfn_t parked = MFN_NONE;
     uint64_t entry;
 
@@ -128,8 +106,8 @@ static void take(gfn_t gfn)
 static uint32_t some_length(unsigned kind)
 {
     const uint32_t range[][2] = {{PAGE_CODEC_LEAST, 60}, {900, 1500}, {2000, STORE_PIECE_MAX}};
-    const uint32_t *r = range[kind < 3 ? kind : below(3)];
-    return r[0] + (uint32_t)below(r[1] - r[0] + 1);
+    const uint32_t *r = range[kind < 3 ? kind : random_below(3)];
+    return r[0] + (uint32_t)random_below(r[1] - r[0] + 1);
 }
 
 static void make(uint64_t limit)
@@ -141,7 +119,7 @@ static void make(uint64_t limit)
     const uint64_t table = (frames_bytes(FRAMES) + PAGE_BYTES - 1) / PAGE_BYTES;
     frames_add(0, table, FRAME_CORE);
     frames_add(table, FRAMES - table, FRAME_FREE);
-    check(p2m_create(&p2m, below(2) ? &pt_format_ept : &pt_format_npt, 3, &range, 1), "no map");
+    check(p2m_create(&p2m, random_below(2) ? &pt_format_ept : &pt_format_npt, 3, &range, 1), "no map");
     compress_set_limit(&p2m, limit, COMPRESS_PERCENT_MAX);
     memset(model, 0, sizeof model);
     for (gfn_t gfn = 0; gfn < PAGES; gfn++) check(p2m_touch(&p2m, gfn, true) == P2M_TOUCH_OK, "no frame");
@@ -155,10 +133,10 @@ static void run(unsigned kind, uint64_t limit, uint64_t steps)
     for (step = 0; step < steps; step++) {
         /* Fuller for a while, then emptier. */
         const uint64_t in = step / 2000 % 2 ? 3 : 7;
-        const gfn_t gfn = below(PAGES);
-        if (model[gfn].bytes == 0 && below(10) < in)
+        const gfn_t gfn = random_below(PAGES);
+        if (model[gfn].bytes == 0 && random_below(10) < in)
             refused += !put(gfn, some_length(kind));
-        else if (model[gfn].bytes != 0 && below(10) >= in)
+        else if (model[gfn].bytes != 0 && random_below(10) >= in)
             take(gfn);
         else if (model[gfn].bytes != 0)
             compare(gfn);
@@ -234,7 +212,7 @@ int main(int argc, char **argv)
     printf("1..6\n");
     for (unsigned kind = 0; kind < 4; kind++) {
         seed = kind + 1;
-        state = seed * 2 + 1;
+        random_begin();
         run(kind, kind == 0 ? 1000 : 100, steps);
         printf("ok %u - %s\n", kind + 1, names[kind]);
     }

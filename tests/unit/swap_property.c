@@ -4,7 +4,6 @@
  * memory finishes requests in any order, fails, loses writes and tears them; guests come at any moment between two steps, also while
  * a flush is under way.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "mem/share.h"
 #include "mem/store.h"
 #include "mem/swap_table.h"
+#include "reference.h"
 
 #define FRAMES  900u
 #define VMS     3u
@@ -43,31 +43,9 @@ static struct guest guests[VMS];
 static uint8_t disk[SLOTS * PAGE_BYTES];
 static struct disk_request *pending[PENDING];
 static unsigned pending_count;
-static uint64_t seed, step, state;
 static bool may_fail, may_lie, gone, quiet, poll_wanted, lost_allowed;
 static uint64_t outs, ins, waits, taken_back, moved, stopped, write_failures, shared, unwritten;
 static uint64_t poor, full, expanded, evicted, written;
-
-__attribute__((format(printf, 2, 3))) static void check(bool ok, const char *fmt, ...)
-{
-    va_list args;
-
-    if (ok) return;
-    printf("# seed %lu, step %lu: ", seed, step);
-    va_start(args, fmt);
-    vprintf(fmt, args);
-    va_end(args);
-    printf("\nnot ok - agrees with the reference\n");
-    exit(1);
-}
-
-static uint64_t below(uint64_t limit)
-{
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (state * 0x2545f4914f6cdd1d >> 20) % limit;
-}
 
 /* ---- the disk ---- */
 
@@ -84,7 +62,7 @@ mfn_t disk_dma_limit(void)
 enum disk_status disk_submit(struct disk_request *r)
 {
     if (gone) return DISK_NO_DISK;
-    if (may_fail && below(40) == 0) return DISK_NO_DISK + 2; /* beyond the end: any refusal */
+    if (may_fail && random_below(40) == 0) return DISK_NO_DISK + 2; /* beyond the end: any refusal */
     check(pending_count < PENDING, "too many requests");
     pending[pending_count++] = r;
     r->status = DISK_PENDING;
@@ -94,8 +72,8 @@ enum disk_status disk_submit(struct disk_request *r)
 static void transfer(struct disk_request *r)
 {
     uint64_t at = (r->sector - FIRST) * DISK_SECTOR_BYTES;
-    const bool torn = may_lie && r->op == DISK_WRITE && below(20) == 0;
-    const uint32_t whole = torn ? (uint32_t)below(r->segment_count) : r->segment_count;
+    const bool torn = may_lie && r->op == DISK_WRITE && random_below(20) == 0;
+    const uint32_t whole = torn ? (uint32_t)random_below(r->segment_count) : r->segment_count;
 
     for (uint32_t i = 0; i < r->segment_count; i++, at += PAGE_BYTES) {
         uint8_t *page = mfn_to_virt(r->segments[i].mfn);
@@ -103,21 +81,21 @@ static void transfer(struct disk_request *r)
         if (r->op == DISK_READ)
             memcpy(page, disk + at, PAGE_BYTES);
         else
-            memcpy(disk + at, page, i < whole ? PAGE_BYTES : i == whole ? below(8) * 512 : 0);
+            memcpy(disk + at, page, i < whole ? PAGE_BYTES : i == whole ? random_below(8) * 512 : 0);
     }
 }
 
 static void finish_one(void)
 {
     if (!pending_count) return;
-    const unsigned i = (unsigned)below(pending_count);
+    const unsigned i = (unsigned)random_below(pending_count);
     struct disk_request *r = pending[i];
     pending[i] = pending[--pending_count];
     if (gone) {
         r->status = DISK_NO_DISK;
-    } else if (may_fail && below(12) == 0) {
+    } else if (may_fail && random_below(12) == 0) {
         r->status = DISK_FAILED;
-        if (below(2)) transfer(r); /* and yet some of it may be there */
+        if (random_below(2)) transfer(r); /* and yet some of it may be there */
     } else {
         transfer(r);
         r->status = DISK_OK;
@@ -167,13 +145,13 @@ static uint64_t place_of(gfn_t gfn)
 
 static uint64_t some_word(void)
 {
-    return below(3) ? below(1ull << 40) : below(3);
+    return random_below(3) ? random_below(1ull << 40) : random_below(3);
 }
 
 static void remember(struct guest *g)
 {
     unsigned level;
-    stale.gfn = below(PAGES / 4);
+    stale.gfn = random_below(PAGES / 4);
     const uint64_t entry = pt_load(pt_find(g->p2m.format, g->p2m.root, stale.gfn, &level));
     stale.mfn = level == 1 && entry & g->p2m.format->write && pt_present(g->p2m.format, entry)
                     ? pt_address(g->p2m.format, entry) >> PAGE_SHIFT
@@ -191,7 +169,7 @@ static void flush(struct p2m *p2m)
     if (quiet) return;
     /* Another CPU goes on meanwhile. */
     quiet = true;
-    for (uint64_t n = below(4); n; n--) use(CONTAINER_OF(p2m, struct guest, p2m));
+    for (uint64_t n = random_below(4); n; n--) use(CONTAINER_OF(p2m, struct guest, p2m));
     quiet = false;
 }
 
@@ -209,7 +187,7 @@ static uint64_t pattern_word(uint8_t pattern, uint64_t i)
 
 static void fill(struct guest *g, gfn_t gfn)
 {
-    const uint8_t pattern = (uint8_t)below(PATTERNS);
+    const uint8_t pattern = (uint8_t)random_below(PATTERNS);
     uint64_t words[WORDS];
 
     for (uint64_t i = FILL; i < WORDS; i++) words[i] = pattern_word(pattern, i);
@@ -220,7 +198,7 @@ static void fill(struct guest *g, gfn_t gfn)
 
 static void look(struct guest *g, gfn_t gfn)
 {
-    const uint64_t i = FILL + below(WORDS - FILL);
+    const uint64_t i = FILL + random_below(WORDS - FILL);
     uint64_t word;
 
     if (p2m_read(&g->p2m, (gfn << PAGE_SHIFT) + 8 * i, &word, 8) != P2M_TOUCH_OK) return;
@@ -233,28 +211,28 @@ static void create(struct guest *g)
     const struct p2m_range range = {.start = 0, .count = PAGES};
 
     memset(g, 0, sizeof *g);
-    if (!p2m_create(&g->p2m, below(2) ? &pt_format_ept : &pt_format_npt, (uint16_t)(g - guests + 1), &range,
-                    1)) {
+    if (!p2m_create(&g->p2m, random_below(2) ? &pt_format_ept : &pt_format_npt, (uint16_t)(g - guests + 1),
+                    &range, 1)) {
         return;
     }
     g->p2m.flush = flush;
     g->alive = true;
     share_set_group(&g->p2m, 1);
-    if (!swap_reserve(&g->p2m, 50 + below(PAGES - 50)))
+    if (!swap_reserve(&g->p2m, 50 + random_below(PAGES - 50)))
         check(swap_reserve(&g->p2m, 0), "nothing, and not to be had");
 }
 
 /* The guest writes or reads a word; the accessed bit is set as a CPU would. */
 static void use(struct guest *g)
 {
-    const gfn_t gfn = below(4) ? below(PAGES / 4) : below(PAGES);
+    const gfn_t gfn = random_below(4) ? random_below(PAGES / 4) : random_below(PAGES);
     const gpa_t gpa = (gfn << PAGE_SHIFT) + 8 * place_of(gfn);
-    const bool writes = below(2);
+    const bool writes = random_below(2);
     uint64_t word = writes ? some_word() : 0;
     const uint64_t held = g->p2m.swap.pages;
 
-    if (below(4) == 0) fill(g, gfn);
-    if (below(3) == 0) look(g, gfn);
+    if (random_below(4) == 0) fill(g, gfn);
+    if (random_below(3) == 0) look(g, gfn);
 
     const enum p2m_touch got = writes ? p2m_write(&g->p2m, gpa, &word, 8) : p2m_read(&g->p2m, gpa, &word, 8);
     check(got != P2M_TOUCH_HOLE, "gfn 0x%lx is a hole", gfn);
@@ -276,8 +254,8 @@ static void balloon(struct guest *g)
 {
     FLUSH_BATCH(batch, &g->p2m);
 
-    const gfn_t from = below(PAGES - 8);
-    if (below(4) == 0) { /* or reports them free */
+    const gfn_t from = random_below(PAGES - 8);
+    if (random_below(4) == 0) { /* or reports them free */
         (void)p2m_discard(&g->p2m, from, 8, &batch);
         for (gfn_t gfn = from; gfn < from + 8; gfn++) g->word[gfn] = g->pattern[gfn] = 0;
         flush_discharge(&batch);
@@ -289,7 +267,8 @@ static void balloon(struct guest *g)
         g->ballooned[gfn] = true;
     }
     flush_discharge(&batch);
-    for (gfn_t gfn = from; gfn < from + below(8); gfn++) g->ballooned[gfn] &= !p2m_unballoon(&g->p2m, gfn);
+    for (gfn_t gfn = from; gfn < from + random_below(8); gfn++)
+        g->ballooned[gfn] &= !p2m_unballoon(&g->p2m, gfn);
 }
 
 /* Pages in a store that say that they are being written, and are not. */
@@ -340,7 +319,7 @@ static void end(struct guest *g)
 
 static void one_step(void)
 {
-    struct guest *g = &guests[below(VMS)];
+    struct guest *g = &guests[random_below(VMS)];
     uint32_t looked;
 
     if (poll_wanted) {
@@ -357,21 +336,23 @@ static void one_step(void)
         return;
     }
     stale.mfn = MFN_NONE;
-    switch (below(24)) {
+    switch (random_below(24)) {
     case 0:
         remember(g);
-        outs += swap_out(&g->p2m, 1 + (uint32_t)below(20), SWAP_RANDOM, &looked);
+        outs += swap_out(&g->p2m, 1 + (uint32_t)random_below(20), SWAP_RANDOM, &looked);
         break;
     case 1:
         remember(g);
-        outs += swap_out(&g->p2m, 1 + (uint32_t)below(20), SWAP_COLD, &looked);
+        outs += swap_out(&g->p2m, 1 + (uint32_t)random_below(20), SWAP_COLD, &looked);
         break;
-    case 2: ins += below(4) ? 0 : swap_prefetch(&g->p2m, 1 + (uint32_t)below(20), &looked); break;
+    case 2:
+        ins += random_below(4) ? 0 : swap_prefetch(&g->p2m, 1 + (uint32_t)random_below(20), &looked);
+        break;
     case 3:
-        if (below(8) == 0) balloon(g);
+        if (random_below(8) == 0) balloon(g);
         break;
     case 4:
-        if (below(400) == 0) {
+        if (random_below(400) == 0) {
             quiet = true;
             p2m_reset(&g->p2m);
             quiet = false;
@@ -381,27 +362,28 @@ static void one_step(void)
         }
         break;
     case 5:
-        if (below(400) == 0) end(g);
+        if (random_below(400) == 0) end(g);
         break;
     case 6:
-        if (below(100) == 0) (void)p2m_pop_all(&g->p2m);
+        if (random_below(100) == 0) (void)p2m_pop_all(&g->p2m);
         break;
     case 7:
-        if (below(200) == 0) compare();
+        if (random_below(200) == 0) compare();
         break;
     case 8: share_scan(&g->p2m, &g->scan, SHARE_SCAN_MAX); break;
     case 9:
-        if (below(8) == 0)
-            compress_set_limit(&g->p2m, below(3) * below(40), (uint32_t)below(COMPRESS_PERCENT_MAX + 1));
+        if (random_below(8) == 0)
+            compress_set_limit(&g->p2m, random_below(3) * random_below(40),
+                               (uint32_t)random_below(COMPRESS_PERCENT_MAX + 1));
         break;
     case 14:
-        if (below(8) == 0) (void)swap_evict(&g->p2m);
+        if (random_below(8) == 0) (void)swap_evict(&g->p2m);
         break;
     case 13:
     case 10:
     case 11: finish_one(); break;
     case 12:
-        if (below(20) == 0) p2m_set_colours(&g->p2m, (uint32_t)below(1u << COLOURS), PAGES);
+        if (random_below(20) == 0) p2m_set_colours(&g->p2m, (uint32_t)random_below(1u << COLOURS), PAGES);
         remember(g);
         moved -= g->p2m.colouring.moved;
         (void)!p2m_recolour_step(&g->p2m);
@@ -426,7 +408,7 @@ static void run(uint64_t the_seed, uint64_t steps, bool fail, bool lie, uint64_t
     uint64_t outs_then = 0;
 
     seed = the_seed;
-    state = seed * 2 + 1;
+    random_begin();
     may_fail = fail;
     may_lie = lie;
     lost_allowed = fail || lie;

@@ -5,7 +5,6 @@
 #include "mem/frame_table.h"
 #include "mem/p2m.h"
 #include "mem/share_table.h"
-#include "mem/share_table.h"
 
 void flush_batch_check(const struct flush_batch *batch)
 {

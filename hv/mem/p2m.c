@@ -68,7 +68,7 @@ static __attribute__((noinline)) enum p2m_touch touch_readonly(struct p2m *p2m, 
         if (!pt_present(f, entry)) return populate(p2m, gfn, slot, 1, (enum p2m_type)pt_type(f, entry), mfn);
         *mfn = p2m_entry_mfn(f, entry);
         if (entry & f->write) return P2M_TOUCH_OK;
-        struct frame *frame = &frame_pool.table[*mfn];
+        const struct frame *frame = &frame_pool.table[*mfn];
         if (entry & PT_SHARED) {
             if (!p2m_break(p2m, gfn, slot, &batch)) return P2M_TOUCH_NO_MEMORY;
         } else if (frame->state & FRAME_COPIED && frame->stamp != flushed) {
@@ -78,8 +78,7 @@ static __attribute__((noinline)) enum p2m_touch touch_readonly(struct p2m *p2m, 
             flush_discharge(&batch);
             lock_acquire(&p2m->lock);
         } else {
-            frame_set_state(frame, frame->state & ~FRAME_COPIED);
-            p2m_unprotect(p2m, slot);
+            p2m_end_copy(p2m, slot);
         }
     }
 }

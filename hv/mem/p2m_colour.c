@@ -93,7 +93,7 @@ static enum moved {
     MOVED,
     STAYS,
     NO_FRAME
-} move(struct p2m *p2m, const struct moving *m, struct flush_batch *batch)
+} move(struct p2m *p2m, struct moving *m, struct flush_batch *batch)
 {
     const struct pt_format *f = p2m->format;
     struct p2m_colouring *c = &p2m->colouring;
@@ -108,9 +108,7 @@ static enum moved {
         mfn = frame_alloc_recoloured(p2m_entry_mfn(f, entry), p2m->owner, m->gfn);
     const enum moved moved = mfn != MFN_NONE ? MOVED : still ? NO_FRAME : STAYS;
     if (moved == MOVED) {
-        frame_set_state(&frame_pool.table[mfn], FRAME_GUEST | FRAME_COPIED);
-        frame_pool.table[mfn].stamp = m->stamp;
-        pt_store(slot, pt_leaf(f, mfn << PAGE_SHIFT, 1, PT_READ | PT_EXEC) | (entry & f->accessed));
+        m->stamp = p2m_map_copy(p2m, slot, mfn, 0, entry & f->accessed);
         p2m_park(p2m, entry, batch);
         (void)p2m_parked(batch);
         c->left--;
@@ -122,21 +120,6 @@ static enum moved {
     }
     lock_release(&p2m->lock);
     return moved;
-}
-
-/* All have forgotten the old frame. */
-static void make_writable(struct p2m *p2m, const struct moving *m)
-{
-    unsigned level;
-
-    lock_acquire(&p2m->lock);
-    uint64_t *slot = p2m_find(p2m, m->gfn, &level);
-    if (p2m_is_protected(p2m, pt_load(slot), m->stamp)) {
-        struct frame *frame = &frame_pool.table[p2m_entry_mfn(p2m->format, pt_load(slot))];
-        frame_set_state(frame, frame->state & ~FRAME_COPIED);
-        p2m_unprotect(p2m, slot);
-    }
-    lock_release(&p2m->lock);
 }
 
 /* With the lock held, when the pass has come to the end or can go no further. */
@@ -169,7 +152,7 @@ bool p2m_recolour_step(struct p2m *p2m)
         if (m == NO_FRAME) frames = false;
     }
     flush_discharge(&batch);
-    for (unsigned i = 0; i < moved; i++) make_writable(p2m, &moving[i]);
+    for (unsigned i = 0; i < moved; i++) p2m_end_copy_of(p2m, moving[i].gfn, moving[i].stamp);
     lock_acquire(&p2m->lock);
     if (!frames || p2m->colouring.from >= p2m->limit) end_pass(p2m);
     const bool more = p2m->colouring.left != 0;

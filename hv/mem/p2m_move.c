@@ -26,15 +26,13 @@ static bool is_within(mfn_t mfn, mfn_t from, mfn_t to)
     return mfn >= from && mfn < to;
 }
 
-/* The entry of a page that can move just now: present, private, neither read-only on the way to something else nor pinned. */
+/* The entry of a page that can move just now. */
 static uint64_t *find_movable(struct p2m *p2m, gfn_t gfn)
 {
-    const struct pt_format *f = p2m->format;
     unsigned level;
     uint64_t *slot = p2m_find(p2m, gfn, &level);
-    const uint64_t entry = slot ? pt_load(slot) : 0;
 
-    return p2m_entry_type(f, entry) == P2M_PRESENT && entry & f->write && !(entry & PT_PINNED) ? slot : NULL;
+    return slot && p2m_is_settled(p2m->format, pt_load(slot)) ? slot : NULL;
 }
 
 static enum p2m_move begin(struct p2m *p2m, struct move *m, mfn_t from, mfn_t to)
@@ -62,10 +60,8 @@ static bool copy(struct p2m *p2m, struct move *m, struct flush_batch *batch)
     if (moves) {
         const mfn_t old = p2m_entry_mfn(p2m->format, entry);
         page_copy(mfn_to_virt(m->to), mfn_to_virt(old));
-        frame_set_state(&table[m->to], FRAME_GUEST | FRAME_COPIED | (table[old].state & FRAME_BROKEN));
-        pt_store(slot, pt_leaf(p2m->format, m->to << PAGE_SHIFT, 1, PT_READ | PT_EXEC) |
-                           (entry & p2m->format->accessed));
-        m->stamp = p2m_protect(p2m, slot);
+        m->stamp =
+            p2m_map_copy(p2m, slot, m->to, table[old].state & FRAME_BROKEN, entry & p2m->format->accessed);
         frame_set_state(&table[old], table[old].state & ~FRAME_BROKEN);
         p2m_park(p2m, entry, batch);
     } else {
@@ -74,18 +70,6 @@ static bool copy(struct p2m *p2m, struct move *m, struct flush_batch *batch)
     }
     (void)p2m_parked(batch);
     return moves;
-}
-
-static void end(struct p2m *p2m, const struct move *m)
-{
-    unsigned level;
-    uint64_t *slot = p2m_find(p2m, m->gfn, &level);
-    const uint64_t entry = slot ? pt_load(slot) : 0;
-
-    if (!p2m_is_protected(p2m, entry, m->stamp)) return;
-    struct frame *f = &frame_pool.table[p2m_entry_mfn(p2m->format, entry)];
-    frame_set_state(f, f->state & ~FRAME_COPIED);
-    p2m_unprotect(p2m, slot);
 }
 
 void p2m_move(struct p2m *p2m, const gfn_t *gfns, uint32_t count, mfn_t from, mfn_t to,
@@ -116,24 +100,17 @@ void p2m_move(struct p2m *p2m, const gfn_t *gfns, uint32_t count, mfn_t from, mf
     }
     flush_discharge(&batch);
     for (uint32_t i = 0; i < count; i++) {
-        if (outcome[i] != P2M_MOVE_DONE) continue;
-        lock_acquire(&p2m->lock);
-        end(p2m, &move[i]);
-        lock_release(&p2m->lock);
+        if (outcome[i] == P2M_MOVE_DONE) p2m_end_copy_of(p2m, move[i].gfn, move[i].stamp);
     }
 }
 
 /* With the lock held: whether the page leaves [from, to), or, `cold`, has it in hand to stay till it is looked at again. */
 static bool leaves(struct p2m *p2m, gfn_t gfn, mfn_t from, mfn_t to, bool cold, struct flush_batch *batch)
 {
-    const uint64_t accessed = p2m->format->accessed;
     uint64_t *slot = find_movable(p2m, gfn);
 
     if (!slot || !is_within(p2m_entry_mfn(p2m->format, pt_load(slot)), from, to)) return false;
-    if (!cold || !(pt_load(slot) & accessed)) return true;
-    __atomic_fetch_and(slot, ~accessed, __ATOMIC_ACQ_REL);
-    batch->owed = true; /* else a CPU that knows the page would not set it again */
-    return false;
+    return !cold || !p2m_was_accessed(p2m, slot, batch);
 }
 
 uint32_t p2m_find_within(struct p2m *p2m, gfn_t *cursor, mfn_t from, mfn_t to, bool cold, gfn_t *gfns,

@@ -44,6 +44,26 @@ static uint32_t stamp(struct p2m *p2m, uint64_t entry)
     return frame_pool.table[p2m_entry_mfn(p2m->format, entry)].stamp = ++p2m->stamp;
 }
 
+uint32_t p2m_map_copy(struct p2m *p2m, uint64_t *slot, mfn_t mfn, unsigned flags, uint64_t bits)
+{
+    const uint64_t copy = pt_leaf(p2m->format, mfn << PAGE_SHIFT, 1, PT_READ | PT_EXEC) | bits;
+
+    frame_set_state(&frame_pool.table[mfn], FRAME_GUEST | FRAME_COPIED | flags);
+    const uint32_t its = stamp(p2m, copy);
+    pt_store(slot, copy);
+    return its;
+}
+
+void p2m_end_copy_of(struct p2m *p2m, gfn_t gfn, uint32_t stamp)
+{
+    unsigned level;
+
+    lock_acquire(&p2m->lock);
+    uint64_t *slot = p2m_find(p2m, gfn, &level);
+    if (slot && p2m_is_protected(p2m, pt_load(slot), stamp)) p2m_end_copy(p2m, slot);
+    lock_release(&p2m->lock);
+}
+
 bool p2m_break(struct p2m *p2m, gfn_t gfn, uint64_t *slot, struct flush_batch *batch)
 {
     const mfn_t old = p2m_entry_mfn(p2m->format, pt_load(slot));
@@ -64,10 +84,7 @@ bool p2m_break(struct p2m *p2m, gfn_t gfn, uint64_t *slot, struct flush_batch *b
             zero ? frame_alloc(p2m->page, p2m->owner, gfn) : frame_alloc_copy(old, p2m->owner, gfn);
         if (mfn == MFN_NONE) return false;
         if (!unref(p2m, old, batch)) panic("no room for a broken page in a batch");
-        const uint64_t copy = pt_leaf(p2m->format, mfn << PAGE_SHIFT, 1, PT_READ | PT_EXEC);
-        frame_set_state(&frame_pool.table[mfn], FRAME_GUEST | FRAME_COPIED | FRAME_BROKEN);
-        (void)stamp(p2m, copy);
-        pt_store(slot, copy);
+        (void)p2m_map_copy(p2m, slot, mfn, FRAME_BROKEN, 0);
     }
     p2m->sharing.breaks++;
     return true;

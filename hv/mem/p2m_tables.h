@@ -109,6 +109,24 @@ static inline void p2m_met_stray(struct p2m *p2m, mfn_t mfn)
     p2m->colouring.passed++;
 }
 
+/* A private page that may be taken from its frame. One that is read-only is being shared or moved, or was just copied: that is not to be
+ * disturbed. */
+static inline bool p2m_is_settled(const struct pt_format *f, uint64_t entry)
+{
+    return p2m_entry_type(f, entry) == P2M_PRESENT && entry & f->write && !(entry & PT_PINNED);
+}
+
+/* Whether the page, which is present, was accessed since this was last asked. */
+static inline bool p2m_was_accessed(struct p2m *p2m, uint64_t *slot, struct flush_batch *batch)
+{
+    const uint64_t accessed = p2m->format->accessed;
+
+    if (!(pt_load(slot) & accessed)) return false;
+    __atomic_fetch_and(slot, ~accessed, __ATOMIC_ACQ_REL);
+    batch->owed = true; /* else a CPU that knows the page would not set it again */
+    return true;
+}
+
 /* ---- sharing: mem/p2m_share.c ---- */
 
 /* So many more entries map shared frame `mfn` than before. */
@@ -121,6 +139,13 @@ MUST_CHECK bool p2m_drop_shared(struct p2m *p2m, uint64_t *slot, enum p2m_type t
  * must become writable after a flush only (FRAME_COPIED). False: no memory. */
 MUST_CHECK bool p2m_break(struct p2m *p2m, gfn_t gfn, uint64_t *slot, struct flush_batch *batch);
 
+/* `slot` leads to frame `mfn` from now on, a copy of what it led to; these flags are the frame's, and these bits the entry's, besides.
+ * It is read-only, and becomes writable, by p2m_end_copy, only after a flush (FRAME_COPIED). Returns its stamp. */
+uint32_t p2m_map_copy(struct p2m *p2m, uint64_t *slot, mfn_t mfn, unsigned flags, uint64_t bits);
+/* Without the lock, after the flush: p2m_end_copy, if the page still is the copy of this stamp. Else a write has seen to it, or something
+ * else was done with the page. */
+void p2m_end_copy_of(struct p2m *p2m, gfn_t gfn, uint32_t stamp);
+
 /* A private page is not to be written to for now. What the guest's CPUs have cached stays writable till a flush. If
  * p2m_is_protected with the stamp returned after that, nobody has written since. Whoever wants to write takes it off. */
 uint32_t p2m_protect(struct p2m *p2m, uint64_t *slot);
@@ -128,6 +153,13 @@ bool p2m_is_protected(const struct p2m *p2m, uint64_t entry, uint32_t stamp);
 static inline void p2m_unprotect(struct p2m *p2m, uint64_t *slot)
 {
     __atomic_fetch_or(slot, p2m->format->write, __ATOMIC_ACQ_REL);
+}
+static inline void p2m_end_copy(struct p2m *p2m, uint64_t *slot)
+{
+    struct frame *f = &frame_pool.table[p2m_entry_mfn(p2m->format, pt_load(slot))];
+
+    frame_set_state(f, f->state & ~FRAME_COPIED);
+    p2m_unprotect(p2m, slot);
 }
 
 #endif

@@ -138,16 +138,8 @@ static uint64_t next_random(void)
 /* Whether the page at `entry` is to go. Sharing saves a page for nothing, so what is shared stays. */
 static bool is_victim(struct p2m *p2m, uint64_t *entry, enum swap_pick pick, struct flush_batch *batch)
 {
-    const uint64_t accessed = p2m->format->accessed;
-
-    /* A private page that is read-only is being shared, or has just been copied: that is not to be disturbed. */
-    if (p2m_entry_type(p2m->format, pt_load(entry)) != P2M_PRESENT ||
-        !(pt_load(entry) & p2m->format->write) || pt_load(entry) & PT_PINNED)
-        return false;
-    if (pick != SWAP_COLD || !(pt_load(entry) & accessed)) return true;
-    __atomic_fetch_and(entry, ~accessed, __ATOMIC_ACQ_REL);
-    batch->owed = true; /* else a CPU that knows the page would not set it again */
-    return false;
+    return p2m_is_settled(p2m->format, pt_load(entry)) &&
+           (pick != SWAP_COLD || !p2m_was_accessed(p2m, entry, batch));
 }
 
 /* Victims leave the map, and are in transit. Returns how many. */

@@ -12,7 +12,6 @@
 #define ANSWER_WITHIN_US 60000000
 #define STATUS_NONE      0xFF
 #define EXIT_FAILED      1
-#define PAGE_SECTORS     (PAGE_BYTES / SECTOR_BYTES)
 
 struct disk_device disk;
 
@@ -25,14 +24,13 @@ bool disk_start(void)
     return disk.open;
 }
 
-static void fail(const char *why, uint32_t status)
+void disk_fail(const char *why, uint32_t status)
 {
     say("mite: disk FAIL %s status=0x%x\nmite: exit code=%u\n", why, status, EXIT_FAILED);
     machine_exit(EXIT_FAILED);
 }
 
-// Asks for the pages, at most DISK_SLOT_PAGES, without waiting.
-static void offer(uint32_t slot, uint32_t type, uint64_t sector, const uint32_t *pages, uint32_t count)
+void disk_offer(uint32_t slot, uint32_t type, uint64_t sector, const uint32_t *pages, uint32_t count)
 {
     const uint16_t first = (uint16_t)(slot * DISK_SLOT_DESCRIPTORS);
     const uint16_t last = (uint16_t)(first + 1 + count);
@@ -48,7 +46,7 @@ static void offer(uint32_t slot, uint32_t type, uint64_t sector, const uint32_t 
     virtqueue_offer(&disk.virtio, &disk.queue, first);
 }
 
-static void await(uint32_t slots)
+void disk_await(uint32_t slots)
 {
     uint64_t give_up = rdtsc() + clock_us_to_ticks(ANSWER_WITHIN_US);
     for (uint32_t answers = 0; answers < slots;) {
@@ -56,11 +54,11 @@ static void await(uint32_t slots)
             answers++;
             continue;
         }
-        if (rdtsc() > give_up) fail("stuck", virtio_read(&disk.virtio, VIRTIO_STATUS));
+        if (rdtsc() > give_up) disk_fail("stuck", virtio_read(&disk.virtio, VIRTIO_STATUS));
         pause();
     }
     for (uint32_t slot = 0; slot < slots; slot++)
-        if (disk.status[slot] != 0) fail("error", disk.status[slot]);
+        if (disk.status[slot] != 0) disk_fail("error", disk.status[slot]);
 }
 
 // All pages, in groups; several groups are under way at once.
@@ -78,20 +76,20 @@ static void move(uint32_t type, uint32_t page_count)
                 group[slots][count] = page;
                 page = pages_next(PAGE_HELD, page + 1);
             }
-            offer(slots, type, sector, group[slots], count);
+            disk_offer(slots, type, sector, group[slots], count);
         }
-        await(slots);
+        disk_await(slots);
     }
 }
 
 void disk_run(uint32_t page_count, uint32_t rounds)
 {
-    if (!disk.open && !disk_start()) fail("none", 0);
+    if (!disk.open && !disk_start()) disk_fail("none", 0);
     const uint64_t start = rdtsc();
     for (uint32_t round = 0; round < rounds; round++) {
         move(DISK_WRITE, page_count);
-        offer(0, DISK_FLUSH, 0, NULL, 0);
-        await(1);
+        disk_offer(0, DISK_FLUSH, 0, NULL, 0);
+        disk_await(1);
         move(DISK_READ, page_count);
     }
     say("mite: disk ok pages=%u rounds=%u ticks=%llu\n", page_count, rounds, rdtsc() - start);

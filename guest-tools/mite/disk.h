@@ -3,12 +3,14 @@
 #ifndef MITE_DISK_H
 #define MITE_DISK_H
 
+#include "pages.h"
 #include "virtio.h"
 
 // Where Tithe's platform has it.
 #define DISK_ADDRESS 0xD0001000U
 
 #define SECTOR_BYTES 512U
+#define PAGE_SECTORS (PAGE_BYTES / SECTOR_BYTES)
 
 enum { DISK_READ = 0, DISK_WRITE = 1, DISK_FLUSH = 4 };
 
@@ -35,6 +37,13 @@ extern struct disk_device disk;
 
 // Finds the device and starts it, or resets it and starts it again. False without one.
 bool disk_start(void);
+
+// Asks for pages, at most DISK_SLOT_PAGES, without waiting.
+void disk_offer(uint32_t slot, uint32_t type, uint64_t sector, const uint32_t *pages, uint32_t count);
+// Waits for the requests in slots 0 to `slots` - 1. Ends mite if the device reports an error, or does not answer.
+void disk_await(uint32_t slots);
+// Says why, and ends mite.
+void disk_fail(const char *why, uint32_t status);
 
 // Writes the first `page_count` held pages to the disk, spoils them, and reads them back, `rounds` times. Ends mite if the
 // device reports an error, or does not answer; whether the data is what it was is for `verify` to say.

@@ -8,6 +8,7 @@
 #include "console.h"
 #include "cpu.h"
 #include "disk.h"
+#include "files.h"
 #include "fpu.h"
 #include "hostile.h"
 #include "hostile_balloon.h"
@@ -294,6 +295,16 @@ static const char *verb_disk(const struct verb_call *call)
     return reason;
 }
 
+static const char *verb_files(const struct verb_call *call)
+{
+    uint32_t page_count, steps;
+    struct pace pace;
+    const char *reason = parse_amount(call->arguments[0], &page_count, &pace);
+    if (!reason) reason = parse_count(call->arguments[1], 1, &steps);
+    if (!reason && !call->dry) files_run(page_count, steps);
+    return reason;
+}
+
 static const char *verb_baddisk(const struct verb_call *call)
 {
     if (!hostile_disk_known(call->arguments[0])) return "no such act; see README.md";
@@ -345,7 +356,8 @@ static const struct verb verbs[] = {
     {"badop", 1, 1, verb_badop},       {"badballoon", 1, 1, verb_badballoon},
     {"together", 2, 3, verb_together}, {"burn", 1, 1, verb_burn},
     {"disk", 1, 2, verb_disk},         {"baddisk", 1, 1, verb_baddisk},
-    {"spoil", 0, 0, verb_spoil},       {"crash", 0, 0, verb_crash},
+    {"files", 2, 2, verb_files},       {"spoil", 0, 0, verb_spoil},
+    {"crash", 0, 0, verb_crash},
 };
 
 const struct verb *verb_find(struct span name)

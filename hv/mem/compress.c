@@ -34,7 +34,8 @@ mfn_t compress_map_again(struct p2m *p2m, uint64_t *entry)
 {
     const mfn_t mfn = p2m_store_mfn(pt_load(entry));
 
-    pt_store(entry, pt_leaf(p2m->format, mfn << PAGE_SHIFT, 1, PT_RWX));
+    /* Its flush may be under way: CPUs may still write to it without setting the dirty bit (mem/origin.h). */
+    pt_store(entry, pt_leaf(p2m->format, mfn << PAGE_SHIFT, 1, PT_RWX) | p2m->format->dirty);
     return mfn;
 }
 

@@ -12,6 +12,7 @@
 #include "mem/sample.h"
 #include "mem/share_table.h"
 #include "mem/store.h"
+#include "mem/origin.h"
 #include "mem/swap.h"
 
 struct ledger {
@@ -21,8 +22,9 @@ struct ledger {
     /* Of the map at hand. */
     struct p2m *p2m;
     uint64_t tables, present, ballooned, swapped, compressed, ram, shared, pinned;
-    uint64_t strays;  /* pages in frames of other colours than the VM's */
-    uint64_t entries; /* of all maps that map shared frames */
+    uint64_t with_block; /* swapped pages that are kept on the guest's disk */
+    uint64_t strays;     /* pages in frames of other colours than the VM's */
+    uint64_t entries;    /* of all maps that map shared frames */
     uint64_t zero_entries;
     uint64_t hinted;  /* frames that say they are in the hash table */
     uint64_t chained; /* frames met there */
@@ -271,6 +273,7 @@ static void check_swapped(struct ledger *l, uint64_t entry, gfn_t gfn)
     const mfn_t mfn = swap_mark(l->p2m, gfn, entry, &why);
 
     l->swapped++;
+    l->with_block += origin_is_away(l->p2m, gfn);
     if (why) differ(l, "VM slot %u, gfn 0x%lx: %s, 0x%x", l->p2m->owner, gfn, why, p2m_entry_slot(entry));
     if (mfn != MFN_NONE) l->present += meet(l, mfn, FRAME_GUEST, gfn);
 }
@@ -348,7 +351,7 @@ static void check_map(struct ledger *l, struct p2m *p2m)
 
     l->p2m = p2m;
     l->tables = l->present = l->ballooned = l->swapped = l->compressed = 0;
-    l->ram = l->shared = l->pinned = l->strays = 0;
+    l->ram = l->shared = l->pinned = l->strays = l->with_block = 0;
     lock_acquire(&p2m->lock);
     if (p2m->table_pages) {
         l->tables = 1;
@@ -358,6 +361,7 @@ static void check_map(struct ledger *l, struct p2m *p2m)
     expect_of_map(l, "present pages", p2m->present_pages, l->present);
     expect_of_map(l, "ballooned pages", p2m->ballooned_pages, l->ballooned);
     expect_of_map(l, "swapped pages", p2m->swap.pages, l->swapped);
+    expect_of_map(l, "pages with their blocks", origin_away(p2m), l->with_block);
     l->out->swapped_entries += l->swapped;
     check_store(l);
     expect_of_map(l, "RAM pages", p2m->size_pages, l->ram);

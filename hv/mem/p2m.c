@@ -8,6 +8,7 @@
 #include "lib/string.h"
 #include "mem/compress.h"
 #include "mem/frame.h"
+#include "mem/origin.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
 #include "mem/swap.h"
@@ -126,7 +127,12 @@ static __attribute__((noinline)) void *reach(struct p2m *p2m, gpa_t gpa, size_t 
 
     if (bytes > PAGE_BYTES - at) panic("0x%lx bytes at gpa 0x%lx: across pages", bytes, gpa);
     *result = touch(p2m, gpa >> PAGE_SHIFT, write, &mfn);
-    return *result == P2M_TOUCH_OK ? (uint8_t *)mfn_to_virt(mfn) + at : NULL;
+    if (*result != P2M_TOUCH_OK) return NULL;
+    if (write && p2m->origin) {
+        unsigned level;
+        origin_written(p2m, p2m_find(p2m, gpa >> PAGE_SHIFT, &level));
+    }
+    return (uint8_t *)mfn_to_virt(mfn) + at;
 }
 
 /* Page tables and ring indices, which the guest's CPUs use at the same time, must not be had by halves, and memcpy

@@ -36,14 +36,18 @@ struct p2m_sharing {
     uint64_t zeros;     /* ... were all zeros */
 };
 
+struct origin;
 struct sample;
 /* Host swap of one map (mem/swap.h). Written with the map's lock, but for what the boot CPU alone uses. */
 struct p2m_swap {
-    uint64_t pages;          /* entries that name a slot */
-    uint64_t reading;        /* of these, on their way in */
-    uint64_t outs;           /* pages written since creation */
-    uint64_t ins;            /* pages read */
-    uint64_t unwritten;      /* pages that were to go and needed no writing */
+    uint64_t pages;     /* entries that name a slot */
+    uint64_t reading;   /* of these, on their way in */
+    uint64_t outs;      /* pages written since creation */
+    uint64_t ins;       /* pages read */
+    uint64_t unwritten; /* pages that were to go and needed no writing */
+    uint64_t
+        writes_avoided; /* pages that were not written either, for their block of the guest's disk has them (mem/origin.h) */
+    uint64_t reads_avoided;  /* that were not read, for the guest's disk was about to overwrite them */
     uint64_t reserved;       /* so many pages may be out, compressed ones among them; boot CPU */
     gfn_t cursor, in_cursor; /* boot CPU */
     /* Instructions being emulated: nothing goes out meanwhile, so that what was there stays there; atomic. */
@@ -110,6 +114,7 @@ struct p2m {
     struct sample *sample; /* set by vm/; NULL: this map is never sampled */
     struct p2m_swap swap;
     struct p2m_store store;
+    struct origin *origin; /* mem/origin.h; NULL: it is not noted where pages come from */
     /* Makes every CPU forget all translations of this map; set by vm/, NULL in tests. */
     void (*flush)(struct p2m *p2m);
 };

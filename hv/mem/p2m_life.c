@@ -6,6 +6,7 @@
 #include "mem/compress.h"
 #include "mem/flush.h"
 #include "mem/frame.h"
+#include "mem/origin.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
 #include "mem/share_table.h"
@@ -143,6 +144,7 @@ void p2m_destroy(struct p2m *p2m)
     p2m_reset(p2m);
     swap_forget(p2m);
     p2m_set_colours(p2m, 0, 0);
+    origin_destroy(p2m);
     lock_acquire(&p2m->lock);
     struct pt pt = p2m_tables(p2m);
     pt_destroy(&pt, 0, p2m->limit << PAGE_SHIFT);

@@ -39,6 +39,8 @@ enum pt_rights {
 #define PT_SHARED (1ull << 11)
 /* Likewise: a device reads from the frame or writes to it, so it stays (p2m_pin). */
 #define PT_PINNED (1ull << 52)
+/* Likewise: while it is not dirty, the page is what it was when this was set (mem/origin.h). */
+#define PT_ORIGIN (1ull << 53)
 
 struct pt_format {
     const char *name;

@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "mem/compress.h"
 #include "mem/frame.h"
+#include "mem/origin.h"
 #include "mem/p2m_tables.h"
 #include "mem/page.h"
 #include "mem/share.h"
@@ -62,8 +63,10 @@ static uint32_t number_of(const struct swap_slot *s)
 static mfn_t map_again(struct p2m *p2m, uint64_t *entry, const struct swap_slot *s)
 {
     const mfn_t mfn = take_frame(s);
+    uint64_t bits = 0;
 
-    pt_store(entry, pt_leaf(p2m->format, mfn << PAGE_SHIFT, 1, PT_RWX));
+    if (s->origin && origin_return(p2m, s->gfn)) bits = PT_ORIGIN;
+    pt_store(entry, pt_leaf(p2m->format, mfn << PAGE_SHIFT, 1, PT_RWX) | bits);
     p2m->swap.pages--;
     return mfn;
 }
@@ -83,6 +86,8 @@ static bool read_page(struct p2m *p2m, struct swap_request *r, uint32_t slot, gf
 
     if (mfn == MFN_NONE) return false;
     swap_request_add(r, slot, gfn, SLOT_IN, mfn);
+    r->origin = swap.slots[slot].origin;
+    if (r->origin) origin_place(p2m, gfn, &r->disk.disk, &r->disk.sector);
     p2m->present_pages++;
     p2m->swap.reading++;
     return true;
@@ -114,6 +119,7 @@ void swap_drop(struct p2m *p2m, uint64_t old, struct flush_batch *batch)
 {
     struct swap_slot *s = slot_of(p2m, old);
 
+    if (s->origin) origin_forget(p2m, s->gfn);
     p2m->swap.pages--;
     if (s->state == SLOT_STORED) {
         swap_slot_release(number_of(s), false);
@@ -135,6 +141,11 @@ static uint64_t next_random(void)
     return swap.random;
 }
 
+static bool is_writable(void)
+{
+    return swap.count && !swap.dead;
+}
+
 /* Whether the page at `entry` is to go. Sharing saves a page for nothing, so what is shared stays. */
 static bool is_victim(struct p2m *p2m, uint64_t *entry, enum swap_pick pick, struct flush_batch *batch)
 {
@@ -142,21 +153,54 @@ static bool is_victim(struct p2m *p2m, uint64_t *entry, enum swap_pick pick, str
            (pick != SWAP_COLD || !p2m_was_accessed(p2m, entry, batch));
 }
 
-/* Victims leave the map, and are in transit. Returns how many. */
+/* A page that equals a block of the guest's disk goes at once, and needs a slot for its record only. */
+static bool leave_with_block(struct p2m *p2m, gfn_t gfn, uint64_t *entry, struct flush_batch *batch)
+{
+    uint32_t slot;
+
+    if (!origin_is_clean(p2m, gfn, pt_load(entry)) || !is_writable() || !swap_slots_take(1, &slot))
+        return false;
+    const uint64_t old = pt_exchange(entry, p2m_swapped(p2m->format, slot));
+    batch->owed = true;
+    if (!origin_is_clean(p2m, gfn, old)) { /* no more: a CPU has just written to it */
+        pt_store(entry, old);
+        swap_slot_release(slot, false);
+        return false;
+    }
+    /* It was not dirty, so no CPU can write to it any more, flushed or not. */
+    swap.slots[slot] =
+        (struct swap_slot){.hash = hash_of(mfn_to_virt(p2m_entry_mfn(p2m->format, old)), gfn, slot),
+                           .gfn = gfn & ((1ull << 36) - 1),
+                           .owner = (uint8_t)p2m->owner,
+                           .state = SLOT_STORED,
+                           .origin = 1};
+    origin_leave(p2m, gfn);
+    p2m_park(p2m, old, batch);
+    p2m->present_pages -= p2m_parked(batch);
+    p2m->swap.pages++;
+    p2m->swap.writes_avoided++;
+    return true;
+}
+
+/* Victims leave the map, and are in transit. Returns how many; *left counts those that are gone for good. */
 static uint32_t unmap_victims(struct p2m *p2m, gfn_t *gfns, uint32_t want, enum swap_pick pick,
-                              struct flush_batch *batch, uint32_t *looked)
+                              struct flush_batch *batch, uint32_t *looked, uint32_t *left)
 {
     uint32_t count = 0;
 
     lock_acquire(&p2m->lock);
     /* The core may be in the middle of an instruction that must find what it found a moment ago. */
     if (__atomic_load_n(&p2m->swap.steady, __ATOMIC_SEQ_CST)) want = 0;
-    for (; count < want && *looked < SWAP_LOOKS; ++*looked) {
+    for (; count + *left < want && *looked < SWAP_LOOKS; ++*looked) {
         if (p2m->swap.cursor >= p2m->limit) p2m->swap.cursor = 0;
         const gfn_t gfn = pick == SWAP_COLD ? p2m->swap.cursor++ : next_random() % p2m->limit;
         unsigned level;
         uint64_t *entry = p2m_find(p2m, gfn, &level);
         if (!entry || level != 1 || !is_victim(p2m, entry, pick, batch)) continue;
+        if (leave_with_block(p2m, gfn, entry, batch)) {
+            ++*left;
+            continue;
+        }
         compress_unmap(p2m, entry);
         gfns[count++] = gfn;
         batch->owed = true;
@@ -249,11 +293,6 @@ static uint32_t write_begin(struct swap_request *r, uint32_t first, uint32_t got
     return count;
 }
 
-static bool is_writable(void)
-{
-    return swap.count && !swap.dead;
-}
-
 /* Whether the store may take another page. */
 static bool takes(const struct p2m *p2m)
 {
@@ -301,7 +340,7 @@ uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t
     const uint64_t may = swap_room(p2m);
     const uint64_t start = rdtsc(), compressing = p2m->store.ticks_in;
     gfn_t gfns[SWAP_CLUSTER];
-    uint32_t first = 0, got = 0;
+    uint32_t first = 0, got = 0, left = 0;
 
     *looked = 0;
     if (pages > SWAP_CLUSTER) pages = SWAP_CLUSTER;
@@ -312,14 +351,14 @@ uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t
     struct swap_request *r = is_writable() ? swap_request_get(p2m, DISK_WRITE, false) : NULL;
     if (!r && !takes(p2m)) return 0;
     FLUSH_BATCH(batch, p2m);
-    uint32_t count = unmap_victims(p2m, gfns, pages, pick, &batch, looked);
+    uint32_t count = unmap_victims(p2m, gfns, pages, pick, &batch, looked, &left);
     flush_discharge(&batch);
     const uint32_t gone = compress_victims(p2m, gfns, &count);
     if (count && r) got = swap_slots_take(count, &first);
     if (count) write_victims(p2m, r, gfns, count, first, got);
     const uint32_t written = r ? write_begin(r, first, got) : 0;
     if (written) took(DISK_WRITE, start + p2m->store.ticks_in - compressing);
-    return gone + written;
+    return left + gone + written;
 }
 
 /* ---- in ---- */
@@ -345,7 +384,9 @@ uint32_t swap_prefetch(struct p2m *p2m, uint32_t pages, uint32_t *looked)
     }
     for (; slot < swap.count && r->count < pages && r->count < SWAP_CLUSTER; slot++) {
         const struct swap_slot *s = &swap.slots[slot];
-        if (s->owner != p2m->owner || s->state != SLOT_STORED || !read_page(p2m, r, slot, s->gfn)) break;
+        if (s->owner != p2m->owner || s->state != SLOT_STORED || (r->count && s->origin) ||
+            !read_page(p2m, r, slot, s->gfn) || r->origin)
+            break;
     }
     const uint32_t count = r->count;
     lock_release(&p2m->lock);

@@ -38,7 +38,8 @@ enum swap_pick {
     SWAP_PICKS
 };
 /* Sends up to `pages` pages on their way out, one cluster at most: into the VM's store (mem/compress.h), or else to the partition. Shared
- * pages stay; pages of zeros and those that a shared frame of their group equals go at once, into nothing. When the store is full, or nothing else may go, the oldest pages in it go on to the partition first. Returns how
+ * pages stay; pages of zeros and those that a shared frame of their group equals go at once, into nothing; those that a block of their VM's disk
+ * equals (mem/origin.h) likewise, and lead there. When the store is full, or nothing else may go, the oldest pages in it go on to the partition first. Returns how
  * many pages have left; 0 when nothing could be begun just now, or no page was found among those looked at (at most SWAP_LOOKS): *looked
  * says how many those were. */
 #define SWAP_LOOKS 1024u

@@ -2,6 +2,7 @@
 #include "mem/swap_table.h"
 
 #include "mem/frame.h"
+#include "mem/origin.h"
 #include "mem/p2m_tables.h"
 
 #define PAGE_SECTORS (PAGE_BYTES / DISK_SECTOR_BYTES)
@@ -75,6 +76,7 @@ struct swap_request *swap_request_get(struct p2m *p2m, enum disk_op op, bool nee
         found->p2m = p2m;
         found->owner = p2m->owner;
         found->count = 0;
+        found->origin = false;
     }
     return found;
 }
@@ -101,8 +103,10 @@ void swap_request_add(struct swap_request *r, uint32_t slot, gfn_t gfn, enum swa
 
 void swap_request_submit(struct swap_request *r)
 {
-    r->disk.disk = swap.disk;
-    r->disk.sector = swap.first_sector + (uint64_t)r->slot[0] * PAGE_SECTORS;
+    if (!r->origin) {
+        r->disk.disk = swap.disk;
+        r->disk.sector = swap.first_sector + (uint64_t)r->slot[0] * PAGE_SECTORS;
+    }
     r->disk.segments = r->segments;
     r->disk.segment_count = r->count;
     const enum disk_status status = disk_submit(&r->disk);
@@ -238,6 +242,8 @@ mfn_t swap_mark(const struct p2m *p2m, gfn_t gfn, uint64_t entry, const char **w
         *why = "names a swap slot that is not in use";
     } else if (s->marked) {
         *why = "names a swap slot that another entry names, too";
+    } else if (s->origin != origin_is_away(p2m, gfn)) {
+        *why = "is with its block on the guest's disk, or is not, and its swap slot does not know";
     } else {
         s->marked = 1;
         if (s->state != SLOT_STORED) return swap.request[s->request].frame[s->page];

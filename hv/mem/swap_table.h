@@ -29,6 +29,7 @@ enum swap_state {
 struct swap_slot {
     uint64_t hash;
     uint64_t gfn : 36, owner : 8, state : 3, request : 6, page : 5, marked : 1;
+    uint64_t origin : 1; /* STORED, IN: not in the slot, but in a block of the guest's disk (mem/origin.h) */
 };
 _Static_assert(sizeof(struct swap_slot) == 16, "a slot costs 16 bytes");
 _Static_assert(SWAP_REQUESTS <= 64 && SWAP_CLUSTER <= 32, "the fields of a slot hold them");
@@ -41,6 +42,7 @@ struct swap_request {
     uint32_t room, count;
     bool busy, refused;
     bool needed; /* a guest waits for it */
+    bool origin; /* the page is in a block of the guest's disk */
     uint16_t owner;
     struct p2m *p2m; /* NULL: gone */
 };

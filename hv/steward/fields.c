@@ -90,6 +90,8 @@ const struct field vm_fields[] = {
     VM(swap_unwritten),
     VM(swap_out_wanted),
     VM(prefetch_wanted),
+    VM(swap_writes_avoided),
+    VM(swap_reads_avoided),
     VM(colours),
     VM(coloured_pages),
     VM(off_colour_pages),

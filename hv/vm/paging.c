@@ -163,8 +163,9 @@ static bool keep_reserve(uint64_t now_ns)
         event_emit(TITHE_EVENT_RESERVE, vm->id, f.free - f.promised, 0, "pages of %s leave memory", vm->name);
     }
     uint32_t looked;
-    /* A sparse map, or pages that were tried in vain: others are found by looking again. */
-    return swap_out(&vm->p2m, SWAP_CLUSTER, SWAP_RANDOM, &looked) == 0 && looked != 0;
+    (void)swap_out(&vm->p2m, SWAP_CLUSTER, SWAP_RANDOM, &looked);
+    /* Nothing that ends will come by here: what went needed no writing, or nothing was found, and others are by looking again. */
+    return looked != 0 && swap_writes() == 0;
 }
 
 /* Whoever else wants the boot CPU gets as much of it as this. */

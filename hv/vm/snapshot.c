@@ -139,6 +139,8 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .evicted_pages = vm->p2m.store.evicted,
         .compress_ns = tsc_to_ns(vm->p2m.store.ticks_in),
         .expand_ns = tsc_to_ns(vm->p2m.store.ticks_out),
+        .swap_writes_avoided = vm->p2m.swap.writes_avoided,
+        .swap_reads_avoided = vm->p2m.swap.reads_avoided,
         .created_ns = vm->created_ns,
         .stop_reason = vm->stop_reason,
         .exit_code = vm->exit_code,

@@ -50,6 +50,14 @@ static uint64_t swap_unwritten(const struct vm *vm)
 {
     return vm->p2m.swap.unwritten;
 }
+static uint64_t writes_avoided(const struct vm *vm)
+{
+    return vm->p2m.swap.writes_avoided;
+}
+static uint64_t reads_avoided(const struct vm *vm)
+{
+    return vm->p2m.swap.reads_avoided;
+}
 static uint64_t compress_tries(const struct vm *vm)
 {
     return vm->p2m.store.tried;
@@ -112,6 +120,8 @@ static const struct {
     {"disk.vacated_pages", vacated},
     {"swap.pages_out", swap_outs},
     {"swap.pages_in", swap_ins},
+    {"swap.writes_avoided", writes_avoided},
+    {"swap.reads_avoided", reads_avoided},
     {"swap.pages_unwritten", swap_unwritten},
     {"compress.pages_tried", compress_tries},
     {"compress.pages_poor", compress_poor},

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/vm_disk.h"
 
+#include "boot/boot_info.h"
 #include "drv/disk.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "mem/direct.h"
+#include "mem/flush.h"
 #include "mem/frame.h"
+#include "mem/origin.h"
 #include "vm/run.h"
+#include "vm/vm_table.h"
 #include "x86/time.h"
 
 /* Each VM has its own, so that none has to wait for another's: enough for any one request. */
@@ -29,9 +33,11 @@ struct transfer {
     uint32_t count; /* pieces that have a segment */
     struct disk_segment segment[BLK_PIECES_MAX];
     mfn_t pinned[BLK_PIECES_MAX]; /* the guest's frame; MFN_NONE: it is not needed any more */
+    struct origin_io origin;
+    uint64_t watched; /* a bit for each piece: see origin_watch */
 };
-_Static_assert(BLK_PIECES_MAX <= DISK_SEGMENTS_MAX && BLK_SECTORS_MAX <= DISK_REQUEST_SECTORS &&
-                   BLK_SECTOR_BYTES == DISK_SECTOR_BYTES,
+_Static_assert(BLK_PIECES_MAX <= 64 && BLK_PIECES_MAX <= DISK_SEGMENTS_MAX &&
+                   BLK_SECTORS_MAX <= DISK_REQUEST_SECTORS && BLK_SECTOR_BYTES == DISK_SECTOR_BYTES,
                "a guest's request is one of the disk's");
 
 struct vm_disk {
@@ -152,6 +158,18 @@ static void release(struct vm_disk *d, struct transfer *t, const struct blk_requ
     t->count = 0;
 }
 
+/* Pages that were moved whole equal their blocks now, unless somebody has come between. */
+static void note_origins(struct vm *vm, const struct transfer *t, const struct blk_request *r)
+{
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < t->count; at += r->piece[i++].bytes) {
+        if (t->watched >> i & 1) {
+            origin_moved(&vm->p2m, &t->origin, r->piece[i].gpa >> PAGE_SHIFT, t->pinned[i],
+                         r->sector + at / BLK_SECTOR_BYTES);
+        }
+    }
+}
+
 /* What came through buffers goes where it belongs. */
 static void deliver(const struct transfer *t)
 {
@@ -177,17 +195,29 @@ static enum p2m_touch copy_out(struct vm *vm, struct transfer *t, uint32_t i, gp
     return touch;
 }
 
-/* The next piece gets its segment. */
-static enum p2m_touch add(struct vm *vm, struct transfer *t, const struct blk_request *r)
+/* The next piece, `at` bytes from the request's beginning, gets its segment. */
+static enum p2m_touch add(struct vm *vm, struct transfer *t, const struct blk_request *r, uint64_t at,
+                          struct flush_batch *batch)
 {
     struct vm_disk *d = vm->disk;
     const struct blk_piece *piece = &r->piece[t->count];
+    const gfn_t gfn = piece->gpa >> PAGE_SHIFT;
+    const bool fills = r->op == BLK_READ;
     mfn_t mfn;
-    const enum p2m_touch touch = p2m_pin(&vm->p2m, piece->gpa >> PAGE_SHIFT, r->op == BLK_READ, &mfn);
+    if (fills && piece->bytes == PAGE_BYTES) {
+        origin_overwrite(&vm->p2m, gfn);
+    }
+    const enum p2m_touch touch = p2m_pin(&vm->p2m, gfn, fills, &mfn);
     if (touch != P2M_TOUCH_OK) {
         return touch;
     }
     const uint32_t i = t->count++;
+    /* What is copied out is so before the flush: it is not watched. */
+    if (fills || (mfn != MFN_NONE && mfn < disk_dma_limit())) {
+        const bool whole =
+            piece->bytes == PAGE_BYTES && (r->sector * BLK_SECTOR_BYTES + at) % PAGE_BYTES == 0;
+        t->watched |= (uint64_t)origin_watch(&vm->p2m, gfn, fills, whole, batch) << i;
+    }
     t->pinned[i] = mfn;
     t->segment[i] =
         (struct disk_segment){.mfn = mfn, .offset = piece->gpa & (PAGE_BYTES - 1), .bytes = piece->bytes};
@@ -206,6 +236,32 @@ static enum p2m_touch add(struct vm *vm, struct transfer *t, const struct blk_re
     return r->op == BLK_WRITE ? copy_out(vm, t, i, piece->gpa) : P2M_TOUCH_OK;
 }
 
+/* All pieces get theirs. */
+static enum p2m_touch add_all(struct vm *vm, struct transfer *t, const struct blk_request *r)
+{
+    enum p2m_touch touch = P2M_TOUCH_OK;
+    uint64_t at = 0;
+    FLUSH_BATCH(batch, &vm->p2m);
+    t->watched = 0;
+    while (t->count < r->count && touch == P2M_TOUCH_OK) {
+        const uint32_t bytes = r->piece[t->count].bytes;
+        touch = add(vm, t, r, at, &batch);
+        at += bytes;
+    }
+    flush_discharge(&batch);
+    return touch;
+}
+
+/* Not now. */
+static enum blk_start later(const struct vm *vm, enum p2m_touch why)
+{
+    if (why == P2M_TOUCH_NO_MEMORY) {
+        vm_set_add(&vms_without_memory, vm); /* perhaps no vCPU waits for any: vm/paging.c */
+        run_poke(0);
+    }
+    return why == P2M_TOUCH_HOLE ? BLK_FAILED : BLK_LATER;
+}
+
 enum blk_start vm_disk_start(void *ctx, struct blk_request *r)
 {
     static const enum disk_op ops[] = {
@@ -213,18 +269,23 @@ enum blk_start vm_disk_start(void *ctx, struct blk_request *r)
     struct vm *vm = ctx;
     struct vm_disk *d = vm->disk;
     struct transfer *t = &d->transfer[r - d->blk.request];
-    while (t->count < r->count) {
-        const enum p2m_touch touch = add(vm, t, r);
-        if (touch != P2M_TOUCH_OK) {
-            release(d, t, r);
-            return touch == P2M_TOUCH_HOLE ? BLK_FAILED : BLK_LATER;
-        }
+    enum p2m_touch touch =
+        origin_start(&vm->p2m, &t->origin, r->op == BLK_WRITE, r->sector, r->bytes / BLK_SECTOR_BYTES);
+    if (touch != P2M_TOUCH_OK) {
+        return later(vm, touch);
+    }
+    touch = add_all(vm, t, r);
+    if (touch != P2M_TOUCH_OK) {
+        origin_end(&vm->p2m, &t->origin);
+        release(d, t, r);
+        return later(vm, touch);
     }
     t->disk.disk = d->disk;
     t->disk.op = ops[r->op];
     t->disk.sector = r->op == BLK_FLUSH ? 0 : d->first_sector + r->sector;
     t->disk.segment_count = t->count;
     if (disk_submit(&t->disk) != DISK_OK) {
+        origin_end(&vm->p2m, &t->origin);
         release(d, t, r);
         return BLK_FAILED;
     }
@@ -266,6 +327,10 @@ static void ended(struct disk_request *request)
     if (ok && r->op == BLK_READ) {
         deliver(t);
     }
+    if (ok) {
+        note_origins(vm, t, r);
+    }
+    origin_end(&vm->p2m, &t->origin);
     release(d, t, r);
     virtio_blk_done(&p->blk_transport, r, ok, now_ns);
     if (vm->state == TITHE_VM_RUNNING && platform_has_work(p) &&
@@ -352,6 +417,10 @@ int vm_disk_open(struct vm *vm, const char *name, char *reason)
             return TITHE_ENOMEM;
         }
         d->bounce[d->bounce_count++] = frame;
+    }
+    /* Without dirty bits that the CPU sets, or memory for it, the VM's pages are all written to swap. */
+    if (vm->sample.accessed && !boot_flag("double_paging")) {
+        (void)!origin_create(&vm->p2m, disk.index, partition->first_sector);
     }
     d->vm = vm;
     vm->disk = d;

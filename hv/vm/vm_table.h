@@ -17,7 +17,7 @@ struct vm_set {
     uint64_t slots[TITHE_VMS_MAX / 64];
 };
 extern struct vm_set vms_pending;        /* vm->pending says what */
-extern struct vm_set vms_without_memory; /* with vCPUs that wait for frames */
+extern struct vm_set vms_without_memory; /* with vCPUs, or a disk, that wait for frames */
 
 void vm_set_add(struct vm_set *set, const struct vm *vm);
 void vm_set_remove(struct vm_set *set, const struct vm *vm);

@@ -68,6 +68,12 @@ swap_property_SRCS := tests/unit/swap_property.c tests/unit/reference.c tests/un
 swap_property_CFLAGS := $(MEM_TEST_CFLAGS)
 swap_property_LIBS := $(MEM_TEST_SANITIZE) -llz4
 
+# Where pages came from: guests, their disks and swap, and an exact reference.
+UNIT_TESTS += origin_property
+origin_property_SRCS := tests/unit/origin_property.c tests/unit/reference.c tests/unit/page_codec.c $(MEM_TEST_SRCS)
+origin_property_CFLAGS := $(MEM_TEST_CFLAGS)
+origin_property_LIBS := $(MEM_TEST_SANITIZE) -llz4
+
 # The store of compressed pages, against an exact model.
 UNIT_TESTS += mem_store
 mem_store_SRCS := tests/unit/mem_store.c tests/unit/reference.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)

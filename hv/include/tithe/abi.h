@@ -246,6 +246,10 @@ struct tithe_vm_snapshot {
     uint64_t evicted_pages;     /* went on to swap */
     uint64_t compress_ns;       /* spent on compressing; on expanding */
     uint64_t expand_ns;
+    /* Pages that went without being written, and that were not read, since creation: its own disk has, or was about to bring, their
+     * contents. */
+    uint64_t swap_writes_avoided;
+    uint64_t swap_reads_avoided;
     uint64_t cpu_shares; /* weight against other VMs on the CPUs, all vCPUs together */
     uint64_t
         remapped_pages;     /* into frames that the disks can address; this and the next three ever growing */

@@ -1,0 +1,1 @@
+../lib/origin.bats

@@ -16,6 +16,13 @@ void compress_set_limit(struct p2m *p2m, uint64_t frames, uint32_t percent)
     lock_release(&p2m->lock);
 }
 
+void compress_close(struct p2m *p2m, bool closed)
+{
+    lock_acquire(&p2m->lock);
+    p2m->store.closed = closed;
+    lock_release(&p2m->lock);
+}
+
 _Static_assert(PAGE_BYTES *COMPRESS_PERCENT_MAX / 100 <= STORE_PIECE_MAX, "what is kept fits");
 
 bool compress_in_transit(const struct p2m *p2m, uint64_t entry)

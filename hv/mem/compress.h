@@ -18,13 +18,19 @@ struct flush_batch;
  * Boot CPU. */
 #define COMPRESS_PERCENT_MAX 75u
 void compress_set_limit(struct p2m *p2m, uint64_t frames, uint32_t percent);
+/* As long as it is closed it has no limit but 0. Boot CPU. */
+void compress_close(struct p2m *p2m, bool closed);
+static inline uint64_t compress_limit(const struct p2m *p2m)
+{
+    return p2m->store.closed ? 0 : p2m->store.limit;
+}
 static inline bool compress_is_on(const struct p2m *p2m)
 {
-    return p2m->store.limit && p2m->store.most;
+    return compress_limit(p2m) && p2m->store.most;
 }
 static inline bool compress_over_limit(const struct p2m *p2m)
 {
-    return p2m->store.frames > p2m->store.limit;
+    return p2m->store.frames > compress_limit(p2m);
 }
 
 /* ---- for the map, its lock held ---- */

@@ -58,6 +58,7 @@ struct p2m_swap {
 struct p2m_store {
     uint64_t limit;               /* frames it may have; 0: the tier is off */
     uint32_t most;                /* bytes: a page that is longer when compressed is not kept */
+    bool closed;                  /* its VM is suspended: as if the limit were 0 */
     uint64_t frames;              /* it has */
     uint64_t pages;               /* entries that name a place in it */
     uint64_t bytes;               /* of these pages, compressed */

@@ -4,6 +4,7 @@
  */
 #include "lib/log.h"
 #include "lib/string.h"
+#include "mem/compress.h"
 #include "mem/sample.h"
 #include "mem/swap.h"
 #include "virt/vendor.h"
@@ -119,7 +120,7 @@ bool vm_unpause(struct vm *vm)
 /* Slots for all that it has, beyond those that were set aside for it. */
 static uint64_t slots_to_suspend(const struct vm *vm)
 {
-    const uint64_t all = vm->p2m.present_pages + vm->p2m.swap.pages;
+    const uint64_t all = vm->p2m.present_pages + vm->p2m.swap.pages + vm->p2m.store.pages;
     return all > vm->p2m.swap.reserved ? all : vm->p2m.swap.reserved;
 }
 
@@ -144,6 +145,7 @@ void vm_suspend(struct vm *vm)
     if (!swap_reserve(&vm->p2m, slots_to_suspend(vm))) {
         log_line("vm %s: swap has no room for all of it: the rest stays in memory", vm->name);
     }
+    compress_close(&vm->p2m, true);
     vm->prefetch_wanted = 0;
     paging_want_out(vm, vm->p2m.present_pages, SWAP_COLD); /* which misses none */
 }
@@ -154,6 +156,7 @@ bool vm_resume(struct vm *vm, uint64_t prefetch)
         return false;
     }
     vm->swap_out_wanted = 0;
+    compress_close(&vm->p2m, false);
     paging_want_in(vm, prefetch);
     event_emit(TITHE_EVENT_VM_RESUMED, vm->id, 0, 0, "%s", vm->name);
     if (vm->resumes == TITHE_VM_RUNNING) {

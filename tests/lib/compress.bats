@@ -152,6 +152,24 @@ set_params() {
     assert_line --regexp "compressed_entries +0"
 }
 
+@test "... and a suspended VM has no store: its pages go on to swap, and its limit counts again when it is resumed" {
+    set_params store=1000 percent=75 out=2000
+    tithe create sleeper --size 16M --min 8M --mite 'touch:12M:quarter,loop:forever:{verify,idle:10ms}'
+    eventually 60 eval '[ $(vm_field sleeper compressed_pages) -gt 500 ]'
+    tithe suspend sleeper
+    # More of them than its max less its min.
+    eventually 120 eval '[ $(vm_field sleeper consumed_pages) -lt 20 ] && [ $(vm_field sleeper store_pages) = 0 ]'
+    assert [ "$(vm_field sleeper swapped_pages)" -ge 3000 ]
+    run -0 tithe ledger
+    assert_line "the ledger balances"
+    tithe resume sleeper
+    eventually 60 eval '[ $(vm_field sleeper compressed_pages) -gt 200 ]'
+    tithe policy set out 0
+    run -0 tithe console sleeper --dump
+    refute_output --partial FAIL
+    tithe destroy sleeper
+}
+
 @test "that machine ends well, too" {
     assert_machine_ends_well
 }

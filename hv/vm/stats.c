@@ -14,119 +14,43 @@
 #include "x86/percpu.h"
 #include "x86/time.h"
 
-static uint64_t touches(const struct vm *vm)
-{
-    return vm->p2m.first_touches;
-}
-static uint64_t pops(const struct vm *vm)
-{
-    return vm->p2m.pops;
-}
-static uint64_t inflated(const struct vm *vm)
-{
-    return vm->platform.balloon.inflated_pfns;
-}
-static uint64_t deflated(const struct vm *vm)
-{
-    return vm->platform.balloon.deflated_pfns;
-}
-static uint64_t reported(const struct vm *vm)
-{
-    return vm->platform.balloon.reported_pages;
-}
-static uint64_t messages(const struct vm *vm)
-{
-    return vm->platform.balloon.messages;
-}
-static uint64_t swap_outs(const struct vm *vm)
-{
-    return vm->p2m.swap.outs;
-}
-static uint64_t swap_ins(const struct vm *vm)
-{
-    return vm->p2m.swap.ins;
-}
-static uint64_t swap_unwritten(const struct vm *vm)
-{
-    return vm->p2m.swap.unwritten;
-}
-static uint64_t writes_avoided(const struct vm *vm)
-{
-    return vm->p2m.swap.writes_avoided;
-}
-static uint64_t reads_avoided(const struct vm *vm)
-{
-    return vm->p2m.swap.reads_avoided;
-}
-static uint64_t compress_tries(const struct vm *vm)
-{
-    return vm->p2m.store.tried;
-}
-static uint64_t compress_poor(const struct vm *vm)
-{
-    return vm->p2m.store.poor;
-}
-static uint64_t compress_hits(const struct vm *vm)
-{
-    return vm->p2m.store.hits;
-}
-static uint64_t compress_evictions(const struct vm *vm)
-{
-    return vm->p2m.store.evicted;
-}
-static uint64_t flushes(const struct vm *vm)
-{
-    return vm->tlb_generation;
-}
-
-static uint64_t direct_pieces(const struct vm *vm)
-{
-    return vm->io.direct_pieces;
-}
-static uint64_t copied_pieces(const struct vm *vm)
-{
-    return vm->io.copied_pieces;
-}
-static uint64_t remapped(const struct vm *vm)
-{
-    return vm->moves.remapped;
-}
-static uint64_t remap_ticks(const struct vm *vm)
-{
-    return vm->moves.remap_ticks;
-}
-static uint64_t vacated(const struct vm *vm)
-{
-    return vm->moves.vacated;
-}
-
 /* ---- of all VMs that there have been ---- */
+
+/* Nothing but a uint64_t has a place here. */
+#define OF_VM(name, member)                                                                                  \
+    {                                                                                                        \
+        name, _Generic(((struct vm *)0)->member, uint64_t : offsetof(struct vm, member))                     \
+    }
 
 static const struct {
     const char *name;
-    uint64_t (*of)(const struct vm *vm);
+    size_t at; /* a uint64_t in struct vm */
 } vm_sums[] = {
-    {"first_touches", touches},
-    {"balloon.pops", pops},
-    {"balloon.inflated_pages", inflated},
-    {"balloon.deflated_pages", deflated},
-    {"balloon.reported_pages", reported},
-    {"balloon.messages", messages},
-    {"map.flushes", flushes},
-    {"disk.direct_pieces", direct_pieces},
-    {"disk.copied_pieces", copied_pieces},
-    {"disk.remapped_pages", remapped},
-    {"disk.remap_tsc", remap_ticks},
-    {"disk.vacated_pages", vacated},
-    {"swap.pages_out", swap_outs},
-    {"swap.pages_in", swap_ins},
-    {"swap.writes_avoided", writes_avoided},
-    {"swap.reads_avoided", reads_avoided},
-    {"swap.pages_unwritten", swap_unwritten},
-    {"compress.pages_tried", compress_tries},
-    {"compress.pages_poor", compress_poor},
-    {"compress.pages_expanded", compress_hits},
-    {"compress.pages_evicted", compress_evictions},
+    OF_VM("first_touches", p2m.first_touches),
+    OF_VM("balloon.pops", p2m.pops),
+    OF_VM("balloon.inflated_pages", platform.balloon.inflated_pfns),
+    OF_VM("balloon.deflated_pages", platform.balloon.deflated_pfns),
+    OF_VM("balloon.reported_pages", platform.balloon.reported_pages),
+    OF_VM("balloon.messages", platform.balloon.messages),
+    OF_VM("map.flushes", tlb_generation),
+    OF_VM("share.pages_scanned", p2m.sharing.scanned),
+    OF_VM("share.pages_hit", p2m.sharing.hits),
+    OF_VM("share.hints_hit", p2m.sharing.hint_hits),
+    OF_VM("share.pages_copied", p2m.sharing.breaks),
+    OF_VM("disk.direct_pieces", io.direct_pieces),
+    OF_VM("disk.copied_pieces", io.copied_pieces),
+    OF_VM("disk.remapped_pages", moves.remapped),
+    OF_VM("disk.remap_tsc", moves.remap_ticks),
+    OF_VM("disk.vacated_pages", moves.vacated),
+    OF_VM("swap.pages_out", p2m.swap.outs),
+    OF_VM("swap.pages_in", p2m.swap.ins),
+    OF_VM("swap.writes_avoided", p2m.swap.writes_avoided),
+    OF_VM("swap.reads_avoided", p2m.swap.reads_avoided),
+    OF_VM("swap.pages_unwritten", p2m.swap.unwritten),
+    OF_VM("compress.pages_tried", p2m.store.tried),
+    OF_VM("compress.pages_poor", p2m.store.poor),
+    OF_VM("compress.pages_expanded", p2m.store.hits),
+    OF_VM("compress.pages_evicted", p2m.store.evicted),
 };
 
 #define VM_SUMS ((uint32_t)(ARRAY_LEN(vm_sums) + EXIT_KINDS))
@@ -137,7 +61,7 @@ static uint64_t gone[VM_SUMS];
 static uint64_t of_vm(const struct vm *vm, uint32_t which)
 {
     if (which < ARRAY_LEN(vm_sums)) {
-        return vm_sums[which].of(vm);
+        return *(const uint64_t *)((const char *)vm + vm_sums[which].at);
     }
     const uint32_t kind = which - (uint32_t)ARRAY_LEN(vm_sums);
     uint64_t exits = vm->ended_exits[kind];

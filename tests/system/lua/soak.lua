@@ -19,6 +19,7 @@ local MIB = 256        -- pages
 local TOLD_S = 30      -- a line about the progress so often
 
 m.expect(SECONDS and SEED, "the arguments are: seconds, seed")
+local LONG = SECONDS >= 300 -- everything has had its turn
 math.randomseed(SEED)
 
 local cpus = tithe.info().cpus
@@ -61,15 +62,15 @@ local function free_disk()
 end
 
 local function mite_script(hold, last, disk)
+    local like = ({ ":unique", ":quarter", ":half", ":alike" })[made % 4 + 1]
     local ms = pick { 100, 250, 400 } // (SLOW and 4 or 1)
     local round = ("together:%dM:%dms:%s,verify,free:%dM"):format(hold, ms, pick { "100us", "1ms", "5ms" }, hold)
     local other = pick {
-        ("touch:%dM:%s,rewrite:random:0.3,verify,idle:5ms,random:100,verify,free:%dM"):format(hold,
-            ({ "unique", "quarter", "half" })[made % 3 + 1], hold),
+        ("touch:%dM%s,rewrite:random:0.3,verify,idle:5ms,random:100,verify,free:%dM"):format(hold, like, hold),
         "fpu:20ms,idle:20ms", "burn:20ms", "ticks:50ms", "spin:20ms",
     }
-    if disk then other = ("disk:16p:3,verify,touch:%dM,disk:%dM,verify,free:%dM,"):format(hold, hold, hold) .. other end
-    return ("touch:1M,loop:%d:{%s,%s},verify,%s"):format(math.random(3, SLOW and 12 or 25), round, other, last)
+    if disk then other = ("disk:16p:3,verify,touch:%dM%s,disk:%dM,verify,free:%dM,"):format(hold, like, hold, hold) .. other end
+    return ("touch:1M%s,loop:%d:{%s,%s},verify,%s"):format(like, math.random(3, SLOW and 12 or 25), round, other, last)
 end
 
 local function create_mite()
@@ -189,43 +190,67 @@ local function unpause(vm)
     vm.paused, vm.suspended, vm.heard = nil, nil, tithe.host_now()
 end
 
--- Of the machine's policies, and, where there is swap, one that sends a part of every guest there now and then, or compresses it,
--- and has it back, and moves pages in and out of the disk's reach.
-local policies = { "proportional", "equal", "coloured", "tiered" }
-if tithe.info().swap_pages > 0 then
+-- Of the machine's policies, and one that now and then does to every guest what else a plan can.
+local function everything()
     local file = assert(io.open("policy-lua/equal.lua"))
     local source = file:read("a"):gsub("return policy%s*$", "") .. [[
-local balance, turn = policy.tick, 0
+local random, balance = math.random, policy.tick
+
+local function pick(...) return (select(random(select("#", ...)), ...)) end
+
+-- Each with its odds in a tick: 1 to so many.
+local deeds = {
+    [function(vm) return { verb = "sample", pages = random(0, 300), method = pick("abit", "unmap") } end] = 6,
+    [function(vm) return { verb = "populate", pages = pick(0, vm.size_pages // 8) } end] = 12,
+    [function(vm)
+        return { verb = "scan", pages = pick(100, vm.size_pages), order = pick("random", "sequential", "unshared_last", "hinted") }
+    end] = 4,
+    [function(vm) return { verb = "share-group", group = pick(0, 1, 1, 2) } end] = 15,
+    [function(vm) return { verb = "colour", colours = pick(0, random(0, 0xff)), pages = pick(0, 500) } end] = 20,
+    [function(vm)
+        return { verb = "compress", pages = pick(0, 20, vm.size_pages // 10, vm.size_pages // 3), percent = pick(0, 30, 60, 75) }
+    end] = 10,
+    [function(vm, host)
+        if host.swap_pages == 0 and vm.store_limit_pages == 0 then return end
+        return { verb = "swap_out", pages = vm.consumed_pages // 4, pick = pick("random", "cold") }
+    end] = 2,
+    [function(vm) if vm.swapped_pages > 0 then return { verb = "prefetch", pages = vm.swapped_pages } end end] = 7,
+    [function(vm) if vm.disk then return { verb = "remap", pages = 20, copies = 2 } end end] = 2,
+    [function(vm) return { verb = "vacate", pages = 40, which = pick("any", "cold") } end] = 2,
+}
+
 function policy.tick(host, vms)
     local plan = balance(host, vms) or {}
     for _, vm in ipairs(vms) do
-        turn = (turn + 1) % 7
-        if turn == 5 then
-            plan[#plan + 1] = { verb = "compress", vm = vm.id, pages = vm.size_pages // (vm.id % 3 * 20 + 5),
-                percent = ({ 75, 60, 30, 0 })[vm.id % 4 + 1] }
+        for deed, odds in pairs(deeds) do
+            local action = random(odds) == 1 and deed(vm, host)
+            if action then
+                action.vm = vm.id
+                plan[#plan + 1] = action
+            end
         end
-        if turn == 0 and vm.swapped_pages > 0 then
-            plan[#plan + 1] = { verb = "prefetch", vm = vm.id, pages = vm.swapped_pages }
-        elseif turn % 2 == 1 then
-            plan[#plan + 1] = { verb = "swap_out", vm = vm.id, pages = vm.consumed_pages // 4,
-                pick = turn == 3 and "cold" or "random" }
-        end
-        if vm.disk then plan[#plan + 1] = { verb = "remap", vm = vm.id, pages = 20, copies = 2 } end
-        plan[#plan + 1] = { verb = "vacate", vm = vm.id, pages = 40, which = turn == 2 and "any" or "cold" }
     end
     return plan
 end
+
 policy.event = policy.tick
 return policy
 ]]
     file:close()
-    table.insert(policies, 1, m.policy("swapper", source))
+    return m.policy("everything", source)
 end
+local EVERYTHING, policies = everything(), { "proportional", "equal", "coloured", "tiered", "sampled" }
+local back = 0 -- the step at which it is in charge again
 
 local function next_policy()
     tithe.policy_load(policies[1])
     table.insert(policies, table.remove(policies, 1))
+    back = step + math.random(PAUSE_STEPS)
     return true
+end
+
+local function policy_back()
+    if step == back then tithe.policy_load(EVERYTHING) end
 end
 
 local ACTIONS = {
@@ -301,11 +326,12 @@ end
 
 local function soak()
     local told, most, sum = 0, 0, 0
-    next_policy()
+    policy_back()
     while tithe.host_now() - began < SECONDS do
         step = step + 1
         if #vms < 5 or total("vcpus") <= 2 * cpus then create() end
         act()
+        policy_back()
         unpause_due()
         look()
         most, sum = math.max(most, total("vcpus")), sum + total("vcpus")
@@ -342,8 +368,12 @@ local function soak()
     m.say("swap: %d pages out, %d in, %d not written", stats["swap.pages_out"], stats["swap.pages_in"], stats["swap.pages_unwritten"])
     m.say("compression: %d pages tried, %d too long, %d expanded, %d evicted", stats["compress.pages_tried"],
         stats["compress.pages_poor"], stats["compress.pages_expanded"], stats["compress.pages_evicted"])
+    m.expect(not LONG or stats["share.pages_copied"] > 0, "no shared page was written to")
+    m.expect(not LONG or stats["compress.pages_expanded"] > 0, "no compressed page was wanted")
     m.expect(tithe.info().swap_pages == 0 or stats["swap.pages_in"] > 0, "no page has come back from swap")
     m.equal(stats["swap.errors"] + stats["swap.corrupt_pages"], 0, "requests to swap that failed")
+    m.say("sharing: %d pages looked at, %d shared, %d copied when written to", stats["share.pages_scanned"],
+        stats["share.pages_hit"] + stats["share.hints_hit"], stats["share.pages_copied"])
     m.say("disks: %d pieces copied, %d direct; %d pages remapped, %d moved out", stats["disk.copied_pieces"],
         stats["disk.direct_pieces"], stats["disk.remapped_pages"], stats["disk.vacated_pages"])
     m.equal(tithe.info().steward_restarts, 0, "restarts of the steward")

@@ -45,7 +45,7 @@ struct vm_disk {
     struct vm *vm; /* NULL: gone, and this goes with the last transfer */
     uint32_t disk, partition;
     uint64_t first_sector;
-    uint32_t busy; /* transfers on their way */
+    uint32_t busy; /* transfers on their way; under the device's lock, as long as there is a VM */
     uint32_t bounce_count;
     mfn_t bounce[BOUNCE_FRAMES]; /* bounce_count free ones */
     struct hot hot[HOT_SETS][HOT_WAYS];
@@ -314,16 +314,16 @@ static void ended(struct disk_request *request)
     struct vm *vm = d->vm;
     const bool ok = request->status == DISK_OK;
     const uint64_t now_ns = time_now_ns();
-    d->busy--;
     if (vm == NULL) {
         release(d, t, r);
-        if (d->busy == 0) {
+        if (--d->busy == 0) {
             free_disk(d);
         }
         return;
     }
     struct platform *p = &vm->platform;
     lock_acquire(&p->lock);
+    d->busy--;
     if (ok && r->op == BLK_READ) {
         deliver(t);
     }

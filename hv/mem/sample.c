@@ -171,7 +171,7 @@ bool sample_step(struct p2m *p2m, uint64_t now_ns, uint64_t cpu_ns)
     return more;
 }
 
-void sample_ask(struct p2m *p2m, uint64_t pages, uint64_t method)
+void sample_ask(struct p2m *p2m, uint64_t pages, uint64_t method, uint64_t seen_ns)
 {
     struct sample *s = p2m->sample;
 
@@ -179,7 +179,8 @@ void sample_ask(struct p2m *p2m, uint64_t pages, uint64_t method)
         panic("a sample of %lu pages by method %lu", pages, method);
     lock_acquire(&p2m->lock);
     const bool idle = s->stage == SAMPLE_AT_REST || s->stage == SAMPLE_LOOKING;
-    if (pages && s->stage != SAMPLE_BEGINNING) { /* which is not to be ended at once */
+    const bool new = s->stage == SAMPLE_BEGINNING || (idle && s->counts.started_ns > seen_ns);
+    if (pages && !new) {
         s->pages = pages;
         s->method = s->accessed ? method : TITHE_SAMPLE_UNMAP;
         s->stage = SAMPLE_ENDING;

@@ -36,8 +36,9 @@ struct sample {
     struct sample_page page[TITHE_SAMPLE_MAX]; /* counts.pages of them */
 };
 
-/* To be done by sample_step: TITHE_VERB_SAMPLE with these arguments. `pages` within its bounds. */
-void sample_ask(struct p2m *p2m, uint64_t pages, uint64_t method);
+/* To be done by sample_step: TITHE_VERB_SAMPLE with these arguments. `pages` within its bounds. A period that has begun after seen_ns, of
+ * sample_step's clock, is not ended: who asks has not seen it, and means the one before. */
+void sample_ask(struct p2m *p2m, uint64_t pages, uint64_t method, uint64_t seen_ns);
 /* What has been asked for and not been done is forgotten. */
 void sample_stop(struct p2m *p2m);
 /* A step of at most SAMPLE_STEP pages and one flush; false: nothing is left to do. Afterwards the clocks say when the period has begun.

@@ -4,6 +4,7 @@
 #include "mem/compress.h"
 #include "vm/event.h"
 #include "vm/paging.h"
+#include "vm/snapshot.h"
 #include "vm/vm.h"
 #include "vm/work.h"
 
@@ -48,7 +49,7 @@ static enum tithe_refusal none(const struct vm *vm, const struct tithe_action *a
 
 static void sample(struct vm *vm, const struct tithe_action *a)
 {
-    sample_ask(&vm->p2m, a->pages, a->how);
+    sample_ask(&vm->p2m, a->pages, a->how, snapshot_ns());
     work_post(vm);
 }
 

@@ -196,6 +196,11 @@ static void fill_cpus(void)
     }
 }
 
+uint64_t snapshot_ns(void)
+{
+    return snapshot->now_ns;
+}
+
 uint64_t snapshot_refresh(void)
 {
     struct frame_counts f;

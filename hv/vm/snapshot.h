@@ -15,5 +15,7 @@ MUST_CHECK bool snapshot_init(const char *machine);
 MUST_CHECK bool snapshot_map(struct user_space *space);
 /* Fills it anew; returns its generation. */
 uint64_t snapshot_refresh(void);
+/* When that was. */
+uint64_t snapshot_ns(void);
 
 #endif

@@ -63,7 +63,7 @@ static void scan_all(struct vm *solo)
 static void sample(struct vm *vm, uint64_t method, const char *what)
 {
     struct tally t = {0};
-    sample_ask(&vm->p2m, TITHE_SAMPLE_MAX, method);
+    sample_ask(&vm->p2m, TITHE_SAMPLE_MAX, method, 0);
     const uint64_t start = rdtsc();
     while (sample_step(&vm->p2m, 0, 0)) {
     }

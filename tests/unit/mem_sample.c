@@ -191,7 +191,7 @@ static void new_period(uint64_t count, uint64_t method)
     const uint64_t now = below(1000);
     struct tithe_sample c;
 
-    sample_ask(&p2m, count, method);
+    sample_ask(&p2m, count, method, UINT64_MAX);
     finish(now);
     sample_counts(&p2m, &c);
     assert_int_equal(c.period, before + 1);
@@ -219,7 +219,7 @@ static void look(void)
 {
     const uint64_t touched = model_look();
 
-    sample_ask(&p2m, 0, TITHE_SAMPLE_ABIT);
+    sample_ask(&p2m, 0, TITHE_SAMPLE_ABIT, UINT64_MAX);
     finish(0);
     assert_int_equal(sample.counts.touched, touched);
 }
@@ -301,7 +301,7 @@ static void samples_are_uniform(void **state)
     (void)state;
     make(&pt_format_npt, true);
     for (unsigned i = 0; i < PERIODS; i++) {
-        sample_ask(&p2m, COUNT, TITHE_SAMPLE_ABIT);
+        sample_ask(&p2m, COUNT, TITHE_SAMPLE_ABIT, UINT64_MAX);
         finish(0);
         for (unsigned k = 0; k < COUNT; k++) times[sample.page[k].gfn]++;
     }
@@ -377,23 +377,30 @@ static void steps(void **state)
     (void)state;
     make(&pt_format_ept, true);
     for (gfn_t g = 0; g < LOW; g++) guest_access(g);
-    sample_ask(&p2m, 300, TITHE_SAMPLE_UNMAP);
+    sample_ask(&p2m, 300, TITHE_SAMPLE_UNMAP, UINT64_MAX);
     assert_true(sample_step(&p2m, 1, 1)); /* nothing to end */
     assert_true(sample_step(&p2m, 2, 2));
     assert_true(sample.counts.pages <= SAMPLE_STEP);
-    sample_ask(&p2m, 5, TITHE_SAMPLE_ABIT);
+    sample_ask(&p2m, 5, TITHE_SAMPLE_ABIT, UINT64_MAX);
     finish(3);
     assert_int_equal(sample.counts.pages, 300);
     assert_int_equal(sample.counts.period, 1);
     assert_int_equal(sample.counts.started_ns, 3);
     agree();
+    /* Nor one that began after the asker looked; but one of which he knows is. */
+    sample_ask(&p2m, 5, TITHE_SAMPLE_ABIT, 2);
+    finish(4);
+    assert_int_equal(sample.counts.period, 1);
+    sample_ask(&p2m, 300, TITHE_SAMPLE_UNMAP, 3);
+    finish(4);
+    assert_int_equal(sample.counts.period, 2);
     /* What was asked for is forgotten; the period goes on. */
-    sample_ask(&p2m, 5, TITHE_SAMPLE_ABIT);
+    sample_ask(&p2m, 5, TITHE_SAMPLE_ABIT, UINT64_MAX);
     sample_stop(&p2m);
     assert_false(sample_step(&p2m, 4, 4));
-    assert_int_equal(sample.counts.period, 1);
+    assert_int_equal(sample.counts.period, 2);
     p2m_destroy(&p2m);
-    sample_ask(&p2m, 5, TITHE_SAMPLE_ABIT);
+    sample_ask(&p2m, 5, TITHE_SAMPLE_ABIT, UINT64_MAX);
     finish(5); /* of nothing: nothing */
     assert_int_equal(sample.counts.pages, 0);
 }

@@ -314,7 +314,7 @@ static void move(struct vm *vm)
 
 static void sample(struct vm *vm)
 {
-    if (random_below(4) == 0) sample_ask(&vm->p2m, random_below(100), TITHE_SAMPLE_UNMAP);
+    if (random_below(4) == 0) sample_ask(&vm->p2m, random_below(100), TITHE_SAMPLE_UNMAP, UINT64_MAX);
     (void)sample_step(&vm->p2m, 0, 0);
 }
 

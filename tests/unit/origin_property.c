@@ -639,7 +639,7 @@ static void one_step(void)
         if (random_below(4) == 0) share_scan(&g->p2m, &g->scan, SHARE_SCAN_MAX);
         break;
     case 8:
-        if (random_below(20) == 0) sample_ask(&g->p2m, random_below(60), random_below(2));
+        if (random_below(20) == 0) sample_ask(&g->p2m, random_below(60), random_below(2), UINT64_MAX);
         (void)sample_step(&g->p2m, step, step);
         break;
     case 9:

@@ -58,10 +58,7 @@ local function colour(host, vms, plan)
 end
 
 function policy.tick(host, vms)
-    local movable, budget = share.movable(vms, share.budget(host, params.free_percent))
-    local weights, mins = share.column(movable, "shares"), share.floors(movable)
-    local goals = share.divide(budget, weights, mins, share.column(movable, "max_pages"))
-    return colour(host, vms, share.approach(host, movable, goals, budget, params))
+    return colour(host, vms, share.by_shares(host, vms, params))
 end
 
 policy.event = policy.tick

@@ -27,6 +27,7 @@ local policy = {
         ignore_percent = { 0, 50 },
         sample_pages = { 1, 1024 },
         sample_period = { 1, 3600 },
+        method = { "abit", "unmap" },
         slow = { 0, 1 },
         fast = { 0, 1 },
     },

@@ -7,7 +7,7 @@
 -- Each VM may keep a part of its size compressed; what does not become small enough, or finds no room there, goes to
 -- swap. With VMs whose pages do not compress no time is lost by trying, for a while.
 
-local share = tithe.share
+local share, paging = tithe.share, tithe.paging
 
 local policy = {
     name = "tiered",
@@ -34,60 +34,16 @@ local policy = {
     },
 }
 
-local params = policy.params
-local seen = {} -- VM id -> pages tried and too long at the last look, ticks of pause, percentage last asked for
-
--- Fewer tries than these say nothing.
-local ENOUGH = 64
-
--- Appends what sets the VM's store as it should be.
-local function set_store(vm, plan)
-    local s = seen[vm.id]
-    if not s then
-        s = { tried = 0, poor = 0, pause = 0 }
-        seen[vm.id] = s
-    end
-    local tried, poor = vm.compress_tried - s.tried, vm.compress_poor - s.poor
-    if s.pause > 0 then
-        s.pause = s.pause - 1
-    elseif tried >= ENOUGH then
-        if poor * 100 > tried * params.poor_percent then s.pause = params.pause_ticks end
-        s.tried, s.poor = vm.compress_tried, vm.compress_poor
-    end
-    local pages = vm.size_pages * params.store_percent // 100 | 0
-    local percent = s.pause > 0 and 0 or params.ratio_percent
-    if pages ~= vm.store_limit_pages or percent ~= s.percent then
-        plan[#plan + 1] = { verb = "compress", vm = vm.id, pages = pages, percent = percent }
-        s.percent = percent
-    end
-end
-
-local function balloons(host, vms)
-    local movable, budget = share.movable(vms, share.budget(host, params.free_percent))
-    local weights, mins = share.column(movable, "shares"), share.floors(movable)
-    local maxs = share.column(movable, "max_pages")
-    return share.approach(host, movable, share.divide(budget, weights, mins, maxs), budget, params)
-end
+local params, stores = policy.params, {}
 
 function policy.tick(host, vms)
-    local plan = balloons(host, vms)
-    local short = host.reserve_pages + host.total_pages * params.free_percent // 100 - host.free_pages
-    for i = 1, #vms do
-        local vm = vms[i]
-        set_store(vm, plan)
-        local over = math.min(vm.consumed_pages - vm.target_pages, vm.size_pages * params.out_percent // 100 | 0)
-        if short > 0 and over > 0 and (host.swap_pages > 0 or vm.store_limit_pages > 0) then
-            plan[#plan + 1] = { verb = "swap_out", vm = vm.id, pages = over, pick = "cold" }
-        elseif vm.swap_out_wanted > 0 and (host.swap_pages > 0 or vm.store_limit_pages > 0) then
-            plan[#plan + 1] = { verb = "swap_out", vm = vm.id, pages = 0 } -- enough
-        end
-    end
-    return plan
+    local plan = share.by_shares(host, vms, params)
+    paging.stores(stores, vms, params, plan)
+    return paging.out(host, vms, share.short(host, params.free_percent), params, plan)
 end
 
-function policy.event(host, vms, event)
-    if event.kind == "vm-destroyed" then seen[event.vm] = nil end
-    return balloons(host, vms)
+function policy.event(host, vms)
+    return share.by_shares(host, vms, params)
 end
 
 function policy.admit(host, vm, vms)

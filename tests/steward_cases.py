@@ -453,6 +453,12 @@ def case_params():
         refused('bad-args', p.call, 'policy-set', name='free_percent', value=1.5)
         refused('bad-args', p.call, 'policy-set', name='fall', value=float('nan'))
         expect(p.call('policy-set', name='fall', value=0.75)['params']['fall'] == 0.75)
+        p.call('policy-load', file='sharing')
+        err = refused('bad-args', p.call, 'policy-set', name='groups', value='some')
+        expect('groups must be one of: keep none all name' in err['reason'], err)
+        refused('bad-args', p.call, 'policy-set', name='groups', value=1)
+        expect(p.call('policy-set', name='groups', value='all')['params']['groups'] == 'all')
+        p.call('policy-rollback')
         p.call('steward-kill', timeout=0.5)
         expect(p.call('policy-info')['params']['fall'] == 0.75, 'lost at a restart')
 

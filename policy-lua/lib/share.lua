@@ -77,6 +77,11 @@ function share.budget(host, free_percent)
     return host.total_pages - host.core_pages - host.overhead_pages - host.reserve_pages - margin
 end
 
+-- Pages that ought to be free by that measure and are not; below 0: so many are to spare.
+function share.short(host, free_percent)
+    return host.reserve_pages + (host.total_pages * free_percent // 100 | 0) - host.free_pages
+end
+
 -- The least a VM's target may be right now: without a balloon driver (it is still booting, or has none) a guest
 -- cannot give back what it has.
 function share.floor(vm)
@@ -152,6 +157,17 @@ function share.approach(host, vms, goals, budget, options)
         end
     end
     return plan
+end
+
+-- The plan that divides memory by shares, and nothing else.
+--
+--   options  free_percent of the machine's memory is kept free above the reserve; and as for share.approach
+--   more     pages beyond the budget that this leaves, or less than it, if below 0; may be left out
+function share.by_shares(host, vms, options, more)
+    local movable, budget = share.movable(vms, share.budget(host, options.free_percent) + (more or 0))
+    local weights, mins = share.column(movable, "shares"), share.floors(movable)
+    local goals = share.divide(budget, weights, mins, share.column(movable, "max_pages"))
+    return share.approach(host, movable, goals, budget, options)
 end
 
 -- For admit(): whether the guaranteed memory of all VMs still fits with this one, or why not.

@@ -4,7 +4,7 @@
 
 local host = require("policy_host")
 local test = host.test
-local names = { "proportional", "equal", "sampled", "coloured", "tiered" }
+local names = { "proportional", "equal", "sampled", "coloured", "tiered", "sharing", "remapped", "parked", "ahead" }
 
 local function promised(vms)
     local sum = 0
@@ -67,8 +67,8 @@ test("tiered: compresses, then takes pages of those above their targets while me
 end)
 
 for _, name in ipairs(names) do
-    test(name .. ": 500 random hosts: allowed plans, never more promised than there is", function()
-        for seed = 1, 500 do
+    test(name .. ": 250 random hosts: allowed plans, never more promised than there is", function()
+        for seed = 1, 250 do
             local h, vms = host.random(seed, seed % 40 + 1)
             local policy = host.load(name)
             local budget = tithe.share.budget(h, policy.params.free_percent)
@@ -93,6 +93,54 @@ for _, name in ipairs(names) do
         end
     end)
 
+    test(name .. ": 100 machines in which anything may be: allowed plans, whatever parameters are set to", function()
+        for seed = 1, 100 do
+            local h, vms = host.random(seed, seed % 40 + 1)
+            local policy = host.load(name)
+            for tick = 1, 8 do
+                host.anything(h, vms)
+                if tick > 2 then host.set_any(policy) end
+                local plan = policy.tick(h, vms, math.random() * 10)
+                local wrong = host.apply(vms, plan, h)
+                assert(not wrong, ("seed %d, tick %d: %s"):format(seed, tick, wrong))
+                wrong = policy.event and host.apply(vms, policy.event(h, vms, { kind = "vm-changed", vm = vms[1].id }), h)
+                assert(not wrong, ("seed %d, event %d: %s"):format(seed, tick, wrong))
+                if #vms > 1 and math.random(3) == 1 then table.remove(vms, math.random(#vms)) end
+            end
+        end
+    end)
+
+    test(name .. ": a tick for 128 VMs costs less than half of the budget", function()
+        local h, vms = host.random(3, 128)
+        local policy, most = host.load(name), 0
+        for _ = 1, 10 do
+            host.anything(h, vms)
+            local spent = 0
+            debug.sethook(function() spent = spent + 100 end, "", 100)
+            local plan = policy.tick(h, vms, 1)
+            debug.sethook()
+            assert(not host.apply(vms, plan, h))
+            most = math.max(most, spent)
+        end
+        assert(most < 150000, most)
+        print(("# %s: %d instructions"):format(name, most))
+    end)
+
+    test(name .. ": every number that is a parameter has a range, and is in it", function()
+        local policy = host.load(name)
+        for key, value in pairs(policy.params) do
+            local range = policy.ranges[key]
+            if type(value) == "number" then
+                assert(value >= range[1] and value <= range[2], key)
+            elseif range then
+                local found = false
+                for _, word in ipairs(range) do found = found or word == value end
+                assert(found, key)
+            end
+        end
+        for key in pairs(policy.ranges) do assert(policy.params[key] ~= nil, key) end
+    end)
+
     test(name .. ": no VMs, no plan", function()
         local h = host.random(1, 1)
         assert(#host.load(name).tick(h, {}, 1) == 0)
@@ -104,7 +152,7 @@ for _, name in ipairs(names) do
             local policy, text = host.load(name), {}
             for _ = 1, 10 do
                 local plan = policy.tick(h, vms, 1)
-                for _, a in ipairs(plan) do text[#text + 1] = a.vm .. "=" .. (a.size_pages or a.pages) end
+                for _, a in ipairs(plan) do text[#text + 1] = a.vm .. "=" .. (a.size_pages or a.pages or a.group or 0) end
                 host.apply(vms, plan)
             end
             return table.concat(text, " ")
@@ -116,12 +164,12 @@ end
 -- Two VMs of 100,000 pages on a host with 100,000 pages for guests.
 local function pair()
     local h = { colours = host.colours, total_pages = 100000, core_pages = 0, overhead_pages = 0, reserve_pages = 0, guest_pages = 0,
-        free_pages = 100000, now_ns = 1, tick_ns = 1 }
+        free_pages = 100000, now_ns = 1, tick_ns = 1, shared_entries = 0, shared_frames = 0, swap_pages = 0, swap_reserved_pages = 0 }
     local vms = {}
     for i = 1, 2 do
         vms[i] = { id = i, name = "vm" .. i, size_pages = 100000, max_pages = 100000, min_pages = 1000, shares = 1000,
-            target_pages = 50000, held = false, consumed_pages = 50000, balloon_driver = true,
-            colours = 0, stray_pages = 0, recolour_left = 0 }
+            target_pages = 50000, held = false, consumed_pages = 50000, balloon_driver = true, state = "running", cpu_ns = 0 }
+        host.quiet(vms[i])
     end
     return h, vms
 end

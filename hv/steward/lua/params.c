@@ -87,8 +87,8 @@ static void list_names(lua_State *L, int params, char *out, size_t out_bytes)
     if (used == 0) snprintf(out, out_bytes, "(none)");
 }
 
-/* ranges = { name = { low, high } } is a script's way to refuse nonsense. */
-static bool in_range(struct script *s, const char *name, double value, char why[SCRIPT_WHY_MAX])
+/* ranges = { name = { low, high } } of a number, { "this", "that" } of text, is a script's way to refuse nonsense. */
+static bool in_range(struct script *s, const char *name, int value, char why[SCRIPT_WHY_MAX])
 {
     lua_State *L = s->L;
     script_policy_field(s, "ranges");
@@ -96,15 +96,30 @@ static bool in_range(struct script *s, const char *name, double value, char why[
         lua_pushstring(L, name);
         lua_rawget(L, -2);
     }
-    bool ok = true;
-    if (lua_istable(L, -1) && lua_rawlen(L, -1) == 2) {
-        lua_rawgeti(L, -1, 1);
-        lua_rawgeti(L, -2, 2);
+    if (!lua_istable(L, -1)) return true;
+    int range = lua_gettop(L);
+    if (lua_type(L, value) == LUA_TNUMBER && lua_rawlen(L, range) == 2) {
+        lua_rawgeti(L, range, 1);
+        lua_rawgeti(L, range, 2);
         double low = lua_tonumber(L, -2), high = lua_tonumber(L, -1);
-        ok = value >= low && value <= high;
-        if (!ok) snprintf(why, SCRIPT_WHY_MAX, "%s must lie between %.15g and %.15g", name, low, high);
+        if (lua_tonumber(L, value) >= low && lua_tonumber(L, value) <= high) return true;
+        snprintf(why, SCRIPT_WHY_MAX, "%s must lie between %.15g and %.15g", name, low, high);
+        return false;
     }
-    return ok;
+    if (lua_type(L, value) != LUA_TSTRING) return true;
+    size_t used = (size_t)snprintf(why, SCRIPT_WHY_MAX, "%s must be one of:", name);
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, range); i++) {
+        lua_rawgeti(L, range, i);
+        bool same = lua_rawequal(L, value, -1);
+        if (same) {
+            why[0] = 0;
+            return true;
+        }
+        const char *word = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+        if (used < SCRIPT_WHY_MAX) used += (size_t)snprintf(why + used, SCRIPT_WHY_MAX - used, " %s", word);
+        lua_pop(L, 1);
+    }
+    return false;
 }
 
 static int do_set(lua_State *L)
@@ -133,7 +148,7 @@ static int do_set(lua_State *L)
                  lua_tonumber(L, -1));
     } else if (given == LUA_TNUMBER && !isfinite(lua_tonumber(L, -1))) {
         snprintf(c->why, sizeof c->why, "%s must be a finite number", c->name);
-    } else if (given == LUA_TNUMBER && !in_range(s, c->name, lua_tonumber(L, 4), c->why)) {
+    } else if (!in_range(s, c->name, 4, c->why)) {
         return 0;
     } else {
         lua_settop(L, 4); /* call, params, old, new */

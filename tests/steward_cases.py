@@ -463,6 +463,49 @@ def case_params():
         expect(p.call('policy-info')['params']['fall'] == 0.75, 'lost at a restart')
 
 
+def case_shipped_policies():
+    """every policy that comes with Tithe runs in the simulator, and what it is for can be seen there"""
+    def of(vms, field):
+        return sum(vm[field] for vm in vms)
+
+    def simulate(policy, seen, *options, **params):
+        with Peer('step-ms=2', 'cpus=2', *options) as p:
+            p.call('policy-load', file=policy)
+            for name, value in params.items():
+                p.call('policy-set', name=name, value=value)
+            first = p.call('snapshot')['vms']
+            wait_for(policy, lambda: seen(p, first, p.call('snapshot')), 20)
+            wait_for('a few more ticks', lambda: p.call('policy-info')['ticks'] > 40)
+            host = p.call('info')['host']
+            expect(host['plans_refused'] == 0 and p.call('policy-info')['name'] == policy, policy, host)
+            expect(p.call('ledger')['differences'] == 0)
+
+    def any_plan(p, first, now):
+        return now['host']['plans_applied'] > 0
+
+    def shares(p, first, now):
+        return now['host']['shared_entries'] - now['host']['shared_frames'] > 8000 and of(now['vms'], 'cow_breaks') > 100
+
+    def remaps(p, first, now):
+        was, disks = ([vm['disk'] for vm in vms if vm.get('disk')] for vms in (first, now['vms']))
+        return of(now['vms'], 'vacated_pages') > 0 and of(disks, 'direct') > of(disks, 'copied') > of(was, 'copied')
+
+    def parks(p, first, now):
+        kinds = [e['kind'] for e in p.call('events', seq=0)['events']]
+        return 'vm-resumed' in kinds and kinds.index('vm-suspended') < kinds.index('vm-resumed')
+
+    def populates(p, first, now):
+        return of(now['vms'], 'populated_pages') > 0 and now['vms'][0]['populated_pages'] == 0
+
+    for name in sorted(os.listdir('policy-lua')):
+        if name.endswith('.lua'):
+            simulate(name[:-4], any_plan, 'vms=20')
+    simulate('sharing', shares, reuse_percent=0)
+    simulate('remapped', remaps)
+    simulate('parked', parks, 'drivers=0', park_seconds=30)
+    simulate('ahead', populates, populate='vm2 vm3')
+
+
 def case_state_survives():
     """what save() returns is there again after a death of the steward and a reload"""
     source = ("local p, n = { name = 'counter', api = 1 }, 0\n"

@@ -21,6 +21,7 @@
 
 struct sim_options {
     uint32_t vms;
+    uint64_t drivers; /* so many of the first VMs have a balloon driver */
     uint64_t cpus;
     uint64_t pages;
     uint64_t seed;
@@ -40,11 +41,16 @@ struct sim_text {
 
 /* What a simulated guest wants. */
 struct sim_guest {
-    uint32_t resumes;    /* enum tithe_vm_state: what a suspended one was before */
-    double demand_pages; /* working set now */
-    double goal_pages;   /* where it is heading */
-    double rate;         /* pages per second */
-    uint64_t change_ns;  /* when it thinks again */
+    uint32_t resumes;      /* enum tithe_vm_state: what a suspended one was before */
+    uint64_t shares_with;  /* the group in which its shared pages are */
+    uint64_t zeros, alike; /* its shared pages */
+    double writes;         /* to them, that are less than a whole one */
+    uint64_t far_pages;    /* that its disk works on and cannot reach */
+    double copies;         /* of each of these */
+    double demand_pages;   /* working set now */
+    double goal_pages;     /* where it is heading */
+    double rate;           /* pages per second */
+    uint64_t change_ns;    /* when it thinks again */
     struct sim_text console;
 };
 
@@ -67,6 +73,7 @@ struct sim {
     struct tithe_snapshot view; /* what the steward has been given */
     struct tithe_note note;
     struct sim_guest guests[TITHE_VMS_MAX]; /* beside snap.vm */
+    uint64_t low_free_pages;                /* within the disks' reach */
     uint32_t next_id;
     uint64_t random;
     uint64_t real_start_ns, sim_start_ns;
@@ -105,10 +112,16 @@ void sim_text_put(struct sim_text *t, const void *bytes, size_t length);
 void sim_text_get(const struct sim_text *t, struct tithe_io *io);
 uint64_t sim_random(struct sim *sim);                       /* xorshift64* */
 void sim_pass(struct sim *sim, uint64_t to_ns);             /* lets the guests live until then */
+double sim_uniform(struct sim *sim);                        /* 0 to 1 */
 void sim_account(struct sim *sim);                          /* sums over VMs */
 uint32_t sim_find(const struct sim *sim, uint32_t id);      /* index, or vm_count */
 void sim_do(struct sim *sim, const struct tithe_action *a); /* an action of a plan that was found good */
 void sim_retarget(struct sim *sim, uint32_t index, uint64_t target_pages);
+void sim_suspend(struct sim *sim, uint32_t index);
+bool sim_resume(struct sim *sim, uint32_t index, uint64_t pages);     /* false: it is not suspended */
+void sim_touch(struct sim *sim, uint32_t index, uint64_t want_pages); /* the guest uses so many */
+void sim_use_memory(struct sim *sim, uint32_t index, double seconds);
+void sim_disk_begin(struct sim *sim, uint32_t index);         /* with pages that it has not used before */
 int64_t sim_vm_op(struct sim *sim, struct tithe_mgmt *m);     /* create ... shares */
 int64_t sim_store_op(struct sim *sim, struct tithe_mgmt *m);  /* texts, images, files */
 int64_t sim_policy_op(struct sim *sim, struct tithe_mgmt *m); /* policy sources and state */

@@ -18,13 +18,14 @@
 #define EXIT_CRASHED 1
 
 static const char usage[] =
-    "usage: steward --sim [vms=N] [cpus=N] [pages=N] [seed=N] [tick-ms=N] [step-ms=N] [ticks=N] "
+    "usage: steward --sim [vms=N] [drivers=N] [cpus=N] [pages=N] [seed=N] [tick-ms=N] [step-ms=N] [ticks=N] "
     "[policies=DIR]\n"
     "                     [test=0|1] [budget-ms=N] [restarts=N]\n"
     "\n"
     "Serves the management protocol on standard input and output for a simulated machine.\n"
     "\n"
     "  vms=N         VMs at the start (4), half as large again in all as the machine\n"
+    "  drivers=N     so many of the first VMs have a balloon driver (all)\n"
     "  cpus=N        CPUs of the machine (1)\n"
     "  pages=N       memory of the machine in pages of 4096 bytes (65536)\n"
     "  seed=N        of the guests' behaviour (1)\n"
@@ -56,6 +57,7 @@ static bool number_option(const char *argument, const char *name, uint64_t low, 
 static struct sim_options read_options(int argc, char **argv)
 {
     struct sim_options o = {.vms = 4,
+                            .drivers = UINT64_MAX,
                             .cpus = 1,
                             .pages = 65536,
                             .seed = 1,
@@ -72,6 +74,7 @@ static struct sim_options read_options(int argc, char **argv)
             exit(0);
         }
         if (number_option(a, "vms", 0, TITHE_VMS_MAX, &vms) ||
+            number_option(a, "drivers", 0, TITHE_VMS_MAX, &o.drivers) ||
             number_option(a, "cpus", 1, TITHE_CPUS_MAX, &o.cpus) ||
             number_option(a, "pages", 4096, MAX_PAGES, &o.pages) ||
             number_option(a, "seed", 0, UINT64_MAX, &o.seed) ||
@@ -115,6 +118,7 @@ static void add_vms(struct sim *sim)
         c->min_pages = c->size_pages / 8;
         c->shares = 1000 * (1 + i % 3);
         c->vcpus = 1 + i % 3;
+        if (i % 2 == 1) text_copy(c->disk, sizeof c->disk, c->name);
         if (sim_vm_op(sim, &m) < 0) fprintf(stderr, "steward: VM %s: %s\n", c->name, m.reason);
     }
 }
@@ -132,6 +136,8 @@ static void start_machine(struct sim *sim)
     s->reserve_pages = s->total_pages / 100;
     s->swap_pages = 4 * s->total_pages;
     s->core_pages = s->total_pages / 64;
+    s->dma_limit_pages = s->total_pages / 4;
+    sim->low_free_pages = 32;
     sim_account(sim);
     s->cpus = sim->options.cpus;
     s->colours = 16;

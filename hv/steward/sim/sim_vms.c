@@ -25,20 +25,6 @@ uint32_t sim_find(const struct sim *sim, uint32_t id)
     return i;
 }
 
-void sim_account(struct sim *sim)
-{
-    struct tithe_snapshot *s = &sim->snap;
-    s->guest_pages = s->overhead_pages = s->swap_reserved_pages = 0;
-    s->swap_free_pages = s->swap_pages;
-    for (uint32_t i = 0; i < s->vm_count; i++) {
-        s->guest_pages += s->vm[i].consumed_pages;
-        s->overhead_pages += s->vm[i].overhead_pages;
-        s->swap_reserved_pages += s->vm[i].swap_reserved_pages;
-        s->swap_free_pages -= s->vm[i].swapped_pages;
-    }
-    s->free_pages = s->total_pages - s->core_pages - s->overhead_pages - s->guest_pages;
-}
-
 void sim_retarget(struct sim *sim, uint32_t index, uint64_t target_pages)
 {
     struct tithe_vm_snapshot *vm = &sim->snap.vm[index];
@@ -46,66 +32,9 @@ void sim_retarget(struct sim *sim, uint32_t index, uint64_t target_pages)
     vm->balloon_target_pages = vm->size_pages - target_pages;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* What may be taken above the reserve. */
-static uint64_t spare_pages(const struct sim *sim)
-{
-    const struct tithe_snapshot *s = &sim->snap;
-    return s->free_pages > s->reserve_pages ? s->free_pages - s->reserve_pages : 0;
-}
-
-#define RATIO 3u
-
-/* Pages in the VM's store take a third. */
-static void set_compressed(struct tithe_vm_snapshot *vm, uint64_t pages)
-{
-    vm->consumed_pages -= vm->store_pages;
-    vm->compressed_pages = pages;
-    vm->compressed_bytes = pages * TITHE_PAGE_BYTES / RATIO;
-    vm->store_pages = (pages + RATIO - 1) / RATIO;
-    vm->consumed_pages += vm->store_pages;
-}
-
-/* Returns how many went there. */
-static uint64_t compress(struct tithe_vm_snapshot *vm, uint64_t pages)
-{
-    const uint64_t room = vm->store_limit_pages * RATIO;
-    pages = least(pages, room - least(room, vm->compressed_pages));
-    vm->compress_tried += pages;
-    vm->consumed_pages -= pages;
-    set_compressed(vm, vm->compressed_pages + pages);
-    return pages;
-}
-
-/* Its disk takes no time. */
-static void swap(struct sim *sim, uint32_t index, bool out, uint64_t pages)
-{
-    struct tithe_vm_snapshot *vm = &sim->snap.vm[index];
-    if (out) {
-        const uint64_t slots = vm->swap_reserved_pages -
-                               least(vm->swap_reserved_pages, vm->swapped_pages + vm->compressed_pages);
-        pages = least(pages, least(slots, vm->consumed_pages));
-        pages -= compress(vm, pages);
-        if (sim->snap.swap_pages == 0) pages = 0;
-        vm->swapped_pages += pages;
-        vm->swapped_out += pages;
-        vm->consumed_pages -= pages;
-    } else {
-        pages = least(pages, least(vm->swapped_pages, spare_pages(sim)));
-        vm->swapped_pages -= pages;
-        vm->swapped_in += pages;
-        vm->consumed_pages += pages;
-    }
-    sim_account(sim);
-}
-
 /* ---- Guests ------------------------------------------------------------- */
 
-static double uniform(struct sim *sim)
+double sim_uniform(struct sim *sim)
 {
     return (double)(sim_random(sim) >> 11) * 0x1p-53;
 }
@@ -114,111 +43,10 @@ static void think(struct sim *sim, uint32_t i)
 {
     struct sim_guest *g = &sim->guests[i];
     double size = (double)sim->snap.vm[i].size_pages;
-    g->goal_pages = size * (0.1 + 0.85 * uniform(sim));
-    g->rate = size / (5 + 20 * uniform(sim));
-    g->change_ns = sim->snap.now_ns + (uint64_t)((20 + 60 * uniform(sim)) * (double)NS_PER_S);
-}
-
-/* How many of so many random pages are in the working set. */
-static uint64_t hits(struct sim *sim, uint32_t i, uint64_t pages)
-{
-    double active = sim->guests[i].demand_pages / (double)sim->snap.vm[i].size_pages;
-    uint64_t hit = 0;
-    for (uint64_t p = 0; p < pages; p++) hit += uniform(sim) < active;
-    return hit;
-}
-
-/* A period shows the working set of its end; `touched` of one under way, that of the last look. */
-static void sample(struct sim *sim, uint32_t i, const struct tithe_action *a)
-{
-    struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
-    struct tithe_sample *s = &vm->sample;
-    uint64_t touched = hits(sim, i, s->pages);
-    if (touched > s->touched) s->touched = touched;
-    if (a->pages == 0) return;
-    *s = (struct tithe_sample){.period = s->period + 1,
-                               .method = a->how,
-                               .pages = a->pages < vm->size_pages ? a->pages : vm->size_pages,
-                               .started_ns = sim->snap.now_ns,
-                               .started_cpu_ns = vm->cpu_ns,
-                               .finished_pages = s->pages,
-                               .finished_touched = s->touched};
-}
-
-static void populate(struct sim *sim, uint32_t i, uint64_t pages)
-{
-    struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
-    struct tithe_snapshot *s = &sim->snap;
-    uint64_t room = vm->size_pages - vm->ballooned_pages - vm->consumed_pages;
-    uint64_t spare = s->free_pages > s->reserve_pages ? s->free_pages - s->reserve_pages : 0;
-    uint64_t given = pages < room ? pages : room;
-    if (pages == 0) return;
-    if (given > spare) given = spare;
-    vm->consumed_pages += given;
-    vm->populated_pages += given;
-    sim_account(sim);
-    sim_event(sim, TITHE_EVENT_VM_POPULATED, vm->id, given, pages - given, vm->name);
-}
-
-/* Scans find a tenth of the pages, zeros; what is found stays shared, and nothing is counted as saved. */
-static void scan(struct sim *sim, uint32_t i, uint64_t pages)
-{
-    struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
-    uint64_t looked = pages < vm->consumed_pages ? pages : vm->consumed_pages;
-    uint64_t most = vm->consumed_pages / 10, more = looked / 10;
-    if (vm->shared_pages > most) vm->shared_pages = most;
-    if (more > most - vm->shared_pages) more = most - vm->shared_pages;
-    vm->scanned_pages += looked;
-    vm->shared_pages += more;
-    vm->scan_hits += more;
-    vm->scan_zeros += more;
-}
-
-static void suspend(struct sim *sim, uint32_t i)
-{
-    struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
-    uint64_t all = vm->consumed_pages + vm->swapped_pages;
-    if (vm->state != TITHE_VM_SUSPENDED) {
-        sim->guests[i].resumes = vm->state;
-        vm->state = TITHE_VM_SUSPENDED;
-        sim_event(sim, TITHE_EVENT_VM_SUSPENDED, vm->id, 0, 0, vm->name);
-    }
-    if (vm->swap_reserved_pages < all) vm->swap_reserved_pages = all;
-    swap(sim, i, true, vm->consumed_pages);
-}
-
-static bool resume(struct sim *sim, uint32_t i, uint64_t pages)
-{
-    struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
-    if (vm->state != TITHE_VM_SUSPENDED) return false;
-    vm->state = sim->guests[i].resumes;
-    vm->swap_reserved_pages = vm->max_pages - vm->min_pages;
-    swap(sim, i, false, pages);
-    sim_event(sim, TITHE_EVENT_VM_RESUMED, vm->id, 0, 0, vm->name);
-    return true;
-}
-
-void sim_do(struct sim *sim, const struct tithe_action *a)
-{
-    uint32_t i = sim_find(sim, a->vm);
-    switch (a->verb) {
-    case TITHE_VERB_BALLOON: sim_retarget(sim, i, a->pages); break;
-    case TITHE_VERB_SAMPLE: sample(sim, i, a); break;
-    case TITHE_VERB_SCAN: scan(sim, i, a->pages); break;
-    case TITHE_VERB_SHARE_GROUP: sim->snap.vm[i].share_group = a->how; break;
-    case TITHE_VERB_SUSPEND: suspend(sim, i); break;
-    case TITHE_VERB_RESUME: resume(sim, i, a->pages); break;
-    case TITHE_VERB_COLOUR:
-        sim->snap.vm[i].colours = a->how + 1 == 1ull << sim->snap.colours ? 0 : a->how;
-        break;
-    case TITHE_VERB_POPULATE: populate(sim, i, a->pages); break;
-    case TITHE_VERB_COMPRESS: sim->snap.vm[i].store_limit_pages = a->pages; break;
-    case TITHE_VERB_SWAP_OUT:
-    case TITHE_VERB_PREFETCH: swap(sim, i, a->verb == TITHE_VERB_SWAP_OUT, a->pages); break;
-    case TITHE_VERB_REMAP: sim->snap.vm[i].disk.hot_1 = 0; break;
-    case TITHE_VERB_VACATE: sim->snap.vm[i].vacated_pages += a->pages; break;
-    default: break;
-    }
+    g->goal_pages = size * (0.1 + 0.85 * sim_uniform(sim));
+    g->rate = size / (5 + 20 * sim_uniform(sim));
+    g->change_ns = sim->snap.now_ns + (uint64_t)((20 + 60 * sim_uniform(sim)) * (double)NS_PER_S);
+    sim_disk_begin(sim, i);
 }
 
 static double toward(double from, double to, double step)
@@ -247,21 +75,12 @@ static void live(struct sim *sim, uint32_t i, double seconds)
     g->demand_pages = toward(g->demand_pages, g->goal_pages, g->rate * seconds);
     double balloon =
         toward((double)vm->balloon_actual_pages, (double)vm->balloon_target_pages, BALLOON_RATE * seconds);
-    vm->balloon_actual_pages = vm->ballooned_pages = (uint64_t)balloon;
+    if (vm->balloon_driver) vm->balloon_actual_pages = vm->ballooned_pages = (uint64_t)balloon;
     uint64_t room = vm->size_pages - vm->ballooned_pages;
     uint64_t want = g->demand_pages < (double)room ? (uint64_t)g->demand_pages : room;
-    if (want > vm->consumed_pages) { /* first touches, or pages that were swapped out */
-        uint64_t more = least(want - vm->consumed_pages, spare_pages(sim)),
-                 expanded = least(more, vm->compressed_pages),
-                 back = least(more - expanded, vm->swapped_pages);
-        vm->consumed_pages += more;
-        vm->expanded_pages += expanded;
-        set_compressed(vm, vm->compressed_pages - expanded);
-        vm->swapped_pages -= back;
-        vm->swapped_in += back;
-        vm->first_touches += more - expanded - back;
-    }
-    if (vm->consumed_pages > room) vm->consumed_pages = room;
+    sim_touch(sim, i, want);
+    if (vm->consumed_pages > room + vm->store_pages) vm->consumed_pages = room + vm->store_pages;
+    sim_use_memory(sim, i, seconds);
     vm->exits += 1000;
     if (sim->snap.now_ns - vm->guest.updated_ns >= STATS_PERIOD_NS) tell_stats(sim, i);
     sim_account(sim);
@@ -398,7 +217,7 @@ static int64_t create(struct sim *sim, struct tithe_mgmt *m)
     vm->shares = c->shares;
     vm->cpu_shares = c->cpu_shares != 0 ? c->cpu_shares : CPU_SHARES;
     vm->overhead_pages = c->size_pages / 512 + 64;
-    vm->balloon_driver = 1;
+    vm->balloon_driver = sim->snap.vm_count <= sim->options.drivers;
     vm->created_ns = sim->snap.now_ns;
     vm->vcpus = c->vcpus;
     if (c->disk[0] != 0) vm->disk.sectors = 2048; /* of whatever name */
@@ -482,13 +301,13 @@ static int64_t suspend_op(struct sim *sim, struct tithe_mgmt *m, uint32_t i)
         sim_why(m, "VM '%s' has ended", sim->snap.vm[i].name);
         return -TITHE_EBUSY;
     }
-    suspend(sim, i);
+    sim_suspend(sim, i);
     return 0;
 }
 
 static int64_t resume_op(struct sim *sim, struct tithe_mgmt *m, uint32_t i)
 {
-    if (resume(sim, i, m->u.set.value)) return 0;
+    if (sim_resume(sim, i, m->u.set.value)) return 0;
     sim_why(m, "VM '%s' is not suspended", sim->snap.vm[i].name);
     return -TITHE_EBUSY;
 }

@@ -124,27 +124,34 @@ enum status cmd_mem_min(struct context *t, struct error *e)
     return finish(t, c, "min: none", e);
 }
 
-static enum status set_shares(struct context *t, const char *verb, const char *what, struct error *e)
+/* The second argument, a number from `least` to `most`, is the request's `field`. */
+static enum status set_number(struct context *t, const char *verb, const char *field, uint64_t least,
+                              uint64_t most, const char *what, struct error *e)
 {
     char done[48];
     struct cborx_writer *w;
     struct client *c;
-    uint64_t shares;
-    enum status s = number_parse(context_arg(t, 1), verb, 1, SHARES_MAX, &shares, e);
+    uint64_t value;
+    enum status s = number_parse(context_arg(t, 1), verb, least, most, &value, e);
 
     if (s == STATUS_OK) s = begin(t, verb, &c, &w, e);
     if (s != STATUS_OK) return s;
-    cborx_put_uint(w, "shares", shares);
-    snprintf(done, sizeof done, "%s: %" PRIu64, what, shares);
+    cborx_put_uint(w, field, value);
+    snprintf(done, sizeof done, "%s: %" PRIu64, what, value);
     return finish(t, c, done, e);
 }
 
 enum status cmd_shares(struct context *t, struct error *e)
 {
-    return set_shares(t, "shares", "shares", e);
+    return set_number(t, "shares", "shares", 1, SHARES_MAX, "shares", e);
 }
 
 enum status cmd_cpu_shares(struct context *t, struct error *e)
 {
-    return set_shares(t, "cpu-shares", "CPU shares", e);
+    return set_number(t, "cpu-shares", "shares", 1, SHARES_MAX, "CPU shares", e);
+}
+
+enum status cmd_share_group(struct context *t, struct error *e)
+{
+    return set_number(t, "share-group", "group", 0, TITHE_SHARE_GROUPS_MAX, "share group", e);
 }

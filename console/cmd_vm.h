@@ -22,6 +22,7 @@ enum status cmd_mem_set(struct context *t, struct error *e);
 enum status cmd_mem_max(struct context *t, struct error *e);
 enum status cmd_mem_min(struct context *t, struct error *e);
 enum status cmd_shares(struct context *t, struct error *e);
+enum status cmd_share_group(struct context *t, struct error *e);
 enum status cmd_cpu_shares(struct context *t, struct error *e);
 
 #endif

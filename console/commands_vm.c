@@ -163,5 +163,22 @@ const struct command memory_commands[] = {
      .args_min = 2,
      .args_max = 2,
      .run = cmd_cpu_shares},
+    {.name = "share-group",
+     .summary = "say with whom a VM shares equal pages",
+     .synopsis = "VM N",
+     .description =
+         "1 to 127: with the VMs of the same group; 0, where every VM begins: with itself alone. "
+         "What it shares already it shares until somebody writes to it. When pages are looked for, and "
+         "whether the policy chooses "
+         "groups by itself, is the policy's business: 'sharing' leaves them as they are with "
+         "groups=keep. VMs that share pages can tell, by timing writes, "
+         "what the others have in memory. " VM_IS,
+     .examples = "tithe policy load sharing\n"
+                 "tithe policy set groups=keep\n"
+                 "tithe share-group web1 1\n"
+                 "tithe share-group web2 1",
+     .args_min = 2,
+     .args_max = 2,
+     .run = cmd_share_group},
     {.name = NULL},
 };

@@ -8,7 +8,7 @@ teardown_file() { console_cleanup; }
 @test "--help lists every verb and the exit statuses" {
     run tithe --help
     assert_success
-    for verb in list info top create destroy pause unpause suspend resume console mem-set mem-max mem-min shares cpu-shares 'policy list' \
+    for verb in list info top create destroy pause unpause suspend resume console mem-set mem-max mem-min shares cpu-shares share-group 'policy list' \
         'policy show' 'policy check' 'policy load' 'policy rollback' 'policy set' stats events ledger log disks images \
         upload run stop demo 'exp run' version; do
         assert_line --regexp "^ +$verb +[a-z]"

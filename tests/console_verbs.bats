@@ -137,6 +137,25 @@ teardown_file() { console_cleanup; }
     tithe destroy m1
 }
 
+@test "share groups" {
+    tithe create g1 --size 16M
+    run tithe share-group g1 127
+    assert_success
+    assert_output --regexp '^g1 \(id [0-9]+\) share group: 127$'
+    [ "$(tithe --json info g1 | field share_group)" = 127 ]
+    [ "$(tithe --json share-group g1 0 | field name)" = g1 ]
+    [ "$(tithe --json info g1 | field share_group)" = 0 ]
+    for group in 128 -1 web ''; do
+        run tithe share-group g1 "$group"
+        assert_failure 2
+        assert_output --partial "share-group '$group': "
+        assert_output --partial 'from 0 to 127'
+    done
+    run tithe share-group nosuch 1
+    assert_failure 1
+    tithe destroy g1
+}
+
 @test "vCPUs, more than the machine has CPUs: list, info, cpu-shares" {
     run tithe create v1 --size 16M --vcpus 8 --cpu-shares 250
     assert_success

@@ -72,6 +72,7 @@ def case_schema():
         ask('mem-set', vm='x', pages='auto')
         ask('shares', vm='x', shares=7)
         ask('cpu-shares', vm='x', shares=7)
+        ask('share-group', vm='x', group=7)
         ask('console-write', vm='x', data=b'hi')
         ask('console-read', vm='x', offset=0)
         ask('policy-check', file='equal')
@@ -277,6 +278,7 @@ def case_bad_arguments():
             err = refused('out-of-range', p.call, 'cpu-shares', vm=1, shares=shares)
             expect('1000000' in err['reason'], err)
         refused('bad-args', p.call, 'cpu-shares', vm=1)
+        expect('127' in refused('out-of-range', p.call, 'share-group', vm=1, group=128)['reason'])
         refused('invalid', p.call, 'unpause', vm=1)
         refused('bad-args', p.call, 'console-write', vm=1, data=b'x' * (IO_MAX_BYTES + 1))
         refused('not-permitted', p.call, 'image-delete', name='vmlinuz')
@@ -295,7 +297,7 @@ ITEMS = [bytes.fromhex(item) for item in (
     '5f4100ff 7f6161ff 9f00ff bf616100ff ff 18 1b00 41 61 81 a1 a161').split()]
 
 # Arguments with which a verb is content, but for the one that is under test.
-USUAL = {'vm': 1, 'name': 'equal', 'file': 'equal', 'kernel': 'vmlinuz', 'size_pages': 1000, 'pages': 5000, 'shares': 5, 'offset': 0,
+USUAL = {'vm': 1, 'name': 'equal', 'file': 'equal', 'kernel': 'vmlinuz', 'size_pages': 1000, 'pages': 5000, 'shares': 5, 'group': 5, 'offset': 0,
          'data': b'x', 'seq': 0, 'bytes': 1, 'crc32': 0, 'value': 1}
 # These end or change what the others need: only with arguments that must be refused.
 GRAVE = ('create', 'destroy', 'shutdown', 'policy-load', 'policy-stage', 'pause')

@@ -83,6 +83,7 @@ function tithe.mem_max(vm, size) return call("mem-max", { vm = vm, pages = tithe
 function tithe.mem_min(vm, size) return call("mem-min", { vm = vm, pages = tithe.pages(size) }) end
 function tithe.shares(vm, shares) return call("shares", { vm = vm, shares = shares }) end
 
+function tithe.share_group(vm, group) return call("share-group", { vm = vm, group = group }) end
 function tithe.cpu_shares(vm, shares) return call("cpu-shares", { vm = vm, shares = shares }) end
 
 function tithe.policy_check(source) return tithe.policy("policy-check", source) end

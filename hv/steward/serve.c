@@ -27,6 +27,7 @@ const struct verb verbs[] = {
     {"mem-max", " vm pages ", true, verb_mem_max},
     {"mem-min", " vm pages ", true, verb_mem_min},
     {"shares", " vm shares ", true, verb_shares},
+    {"share-group", " vm group ", true, verb_share_group},
     {"cpu-shares", " vm shares ", true, verb_cpu_shares},
     {"console-read", " vm offset ", false, verb_console_read},
     {"console-write", " vm data ", true, verb_console_write},

@@ -92,7 +92,8 @@ void put_text_bytes(struct cborx_writer *w, const char *key, const char *text, s
 verb_function verb_hello, verb_list, verb_info, verb_snapshot, verb_stats, verb_events, verb_ledger, verb_log,
     verb_shutdown, verb_steward_kill;
 verb_function verb_create, verb_destroy, verb_pause, verb_unpause, verb_suspend, verb_resume, verb_mem_set,
-    verb_mem_max, verb_mem_min, verb_shares, verb_cpu_shares, verb_console_read, verb_console_write;
+    verb_mem_max, verb_mem_min, verb_shares, verb_cpu_shares, verb_share_group, verb_console_read,
+    verb_console_write;
 verb_function verb_disks;
 verb_function verb_images, verb_image_create, verb_image_write, verb_image_seal, verb_image_delete;
 verb_function verb_policy_list, verb_policy_info, verb_policy_show, verb_policy_stage, verb_policy_check,

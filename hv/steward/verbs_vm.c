@@ -207,6 +207,11 @@ void verb_cpu_shares(struct steward *s, const struct request *r, struct answer *
     change_number(s, r, a, TITHE_OP_SET_CPU_SHARES, "shares");
 }
 
+void verb_share_group(struct steward *s, const struct request *r, struct answer *a)
+{
+    change_number(s, r, a, TITHE_OP_SET_GROUP, "group");
+}
+
 /* ---- Console ------------------------------------------------------------ */
 
 void verb_console_read(struct steward *s, const struct request *r, struct answer *a)

@@ -165,6 +165,7 @@ static const struct operation operations[] = {
     [TITHE_OP_SET_MAX] = {mgmt_set_max, true},
     [TITHE_OP_SET_MIN] = {mgmt_set_min, true},
     [TITHE_OP_SET_SHARES] = {mgmt_set_shares, true},
+    [TITHE_OP_SET_GROUP] = {mgmt_set_group, true},
     [TITHE_OP_CONSOLE_READ] = {mgmt_console_read, false},
     [TITHE_OP_CONSOLE_WRITE] = {mgmt_console_write, true},
     [TITHE_OP_LOG_READ] = {op_log_read, false},

@@ -2,6 +2,7 @@
 #include "vm/mgmt_vm.h"
 
 #include "lib/log.h"
+#include "mem/share.h"
 #include "mem/swap.h"
 #include "vm/event.h"
 #include "vm/vm.h"
@@ -213,6 +214,23 @@ int mgmt_set_cpu_shares(struct tithe_mgmt *m)
         changed(vm, "cpu_shares", vm->cpu_shares);
     }
     return error;
+}
+
+int mgmt_set_group(struct tithe_mgmt *m)
+{
+    int error;
+    struct vm *vm = find(m, ALIVE, &error);
+    if (vm == NULL) {
+        return error;
+    }
+    if (m->u.set.value > SHARE_GROUPS_MAX) {
+        fmt_string(m->reason, sizeof m->reason, "share group %llu: give 1 to %u, or 0 for none",
+                   (unsigned long long)m->u.set.value, SHARE_GROUPS_MAX);
+        return TITHE_ERANGE;
+    }
+    share_set_group(&vm->p2m, (uint8_t)m->u.set.value);
+    changed(vm, "share_group", m->u.set.value);
+    return 0;
 }
 
 int mgmt_console_read(struct tithe_mgmt *m)

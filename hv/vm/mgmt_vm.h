@@ -17,6 +17,7 @@ int mgmt_set_max(struct tithe_mgmt *m);
 int mgmt_set_min(struct tithe_mgmt *m);
 int mgmt_set_shares(struct tithe_mgmt *m);
 int mgmt_set_cpu_shares(struct tithe_mgmt *m);
+int mgmt_set_group(struct tithe_mgmt *m);
 int mgmt_console_read(struct tithe_mgmt *m);
 int mgmt_console_write(struct tithe_mgmt *m);
 

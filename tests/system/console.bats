@@ -49,8 +49,9 @@ qemu() {
     says mem-max one 12M; json 'j["id"] == 1'
     says mem-min one 2M; json 'j["id"] == 1'
     says shares one 2000; json 'j["id"] == 1'
+    says share-group one 9; json 'j["id"] == 1'
     says info one
-    json '[j["vm"][k] for k in ("max_pages", "min_pages", "shares", "held")] == [3072, 512, 2000, False]'
+    json '[j["vm"][k] for k in ("max_pages", "min_pages", "shares", "share_group", "held")] == [3072, 512, 2000, 9, False]'
     says console one --dump; json '"verify ok" in j["text"]'
     says policy list; json 'any(p["state"] == "active" for p in j["policies"])'
     says policy info; json 'j["name"] == "proportional"'

@@ -57,6 +57,7 @@ NOTHING(mgmt_set_max)
 NOTHING(mgmt_set_min)
 NOTHING(mgmt_set_shares)
 NOTHING(mgmt_set_cpu_shares)
+NOTHING(mgmt_set_group)
 NOTHING(mgmt_console_read)
 NOTHING(mgmt_console_write)
 

@@ -438,6 +438,7 @@ enum tithe_op {
     TITHE_OP_DISK_NEXT,      /* disk: index in; the rest out; -ENOENT past the last */
     TITHE_OP_SUSPEND,        /* vm */
     TITHE_OP_RESUME,         /* set: value = swapped pages to be read ahead, at most */
+    TITHE_OP_SET_GROUP,      /* set: value = share group, 0..TITHE_SHARE_GROUPS_MAX */
 };
 
 #define TITHE_AUTO UINT64_MAX
@@ -479,7 +480,7 @@ enum tithe_event_kind {
     TITHE_EVENT_VM_PAUSED,
     TITHE_EVENT_VM_UNPAUSED,
     TITHE_EVENT_VM_REBOOTED,
-    TITHE_EVENT_VM_CHANGED,      /* max, min, shares or hold changed */
+    TITHE_EVENT_VM_CHANGED,      /* max, min, shares, share group or hold changed */
     TITHE_EVENT_POLICY_ACTIVE,   /* text: name */
     TITHE_EVENT_POLICY_ROLLBACK, /* text: reason */
     TITHE_EVENT_POLICY_GOOD,

@@ -203,6 +203,7 @@ static int64_t do_op(struct tithe_mgmt *m)
     case TITHE_OP_SET_MAX:
     case TITHE_OP_SET_MIN:
     case TITHE_OP_SET_SHARES:
+    case TITHE_OP_SET_GROUP:
     case TITHE_OP_SET_CPU_SHARES: return sim_vm_op(sim, m);
     case TITHE_OP_LEDGER: return ledger(m);
     case TITHE_OP_STATS: return stats(m);

@@ -271,6 +271,16 @@ static int64_t set_target(struct sim *sim, struct tithe_mgmt *m, uint32_t i)
     return 0;
 }
 
+static int64_t set_group(struct sim *sim, struct tithe_mgmt *m, uint32_t i)
+{
+    if (m->u.set.value > TITHE_SHARE_GROUPS_MAX) {
+        sim_why(m, "share groups are 1 to %u, or 0 for none", TITHE_SHARE_GROUPS_MAX);
+        return -TITHE_ERANGE;
+    }
+    sim->snap.vm[i].share_group = m->u.set.value;
+    return 0;
+}
+
 static int64_t set_bound(struct sim *sim, struct tithe_mgmt *m, uint32_t i)
 {
     struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
@@ -329,7 +339,9 @@ int64_t sim_vm_op(struct sim *sim, struct tithe_mgmt *m)
     case TITHE_OP_UNPAUSE: return set_state(sim, m, vm, TITHE_VM_PAUSED, TITHE_VM_RUNNING);
     default: break;
     }
-    int64_t error = m->op == TITHE_OP_SET_TARGET ? set_target(sim, m, i) : set_bound(sim, m, i);
+    int64_t error = m->op == TITHE_OP_SET_TARGET  ? set_target(sim, m, i)
+                    : m->op == TITHE_OP_SET_GROUP ? set_group(sim, m, i)
+                                                  : set_bound(sim, m, i);
     if (error == 0) sim_event(sim, TITHE_EVENT_VM_CHANGED, vm->id, m->op, m->u.set.value, vm->name);
     return error;
 }

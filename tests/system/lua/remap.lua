@@ -1,26 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- luacheck: read globals tithe
--- A guest whose disk I/O is copied, for its frames are out of the disk's reach: a policy remaps the pages that are copied
+-- A guest whose disk I/O is copied, for its frames are out of the disk's reach: the policy `remapped` moves the pages that are copied
 -- most, and makes room among those of another guest.
 
 local m = require "machine"
-
-local source = [[
-local missed = 0
-local policy = { name = "remapper", api = 1, trial_ticks = 1, params = { copies = 4, pages = 64 } }
-function policy.tick(host, vms)
-    local plan, by = {}, {}
-    for _, vm in ipairs(vms) do by[vm.name] = vm end
-    if by.hot.disk.hot_4 > 0 then
-        plan[1] = { verb = "remap", vm = by.hot.id, pages = policy.params.pages, copies = policy.params.copies }
-    end
-    if by.hot.moves_no_frame > missed then
-        missed = by.hot.moves_no_frame
-        plan[#plan + 1] = { verb = "vacate", vm = by.filler.id, pages = policy.params.pages, which = "cold" }
-    end
-    return plan
-end
-return policy]]
 
 -- The lowest frames are handed out first: the filler has them, but for the buffers of a VM that was made before.
 tithe.create { name = "hot", size = "16M", disk = "hot", mite = "touch:2M,loop:forever:{disk:48p:4,verify}", paused = true }
@@ -36,7 +19,8 @@ m.say("before: %d pieces copied, %d direct, %d pages hot", before.copied, before
 m.expect(before.copied > 300 and before.direct == 0, "%d pieces copied, %d direct", before.copied, before.direct)
 m.expect(before.hot_1 == 48 and before.hot_4 == 48 and before.hot_1024 == 0, "%d pages copied, %d hot", before.hot_1, before.hot_4)
 
-tithe.policy_load(m.policy("remapper", source))
+tithe.policy_load("remapped")
+tithe.policy_set("remap_copies", 4)
 m.expect(tithe.wait(120, function()
     local vm = tithe.info("hot")
     return vm.remapped_pages >= 48 and vm.disk.hot_1 == 0

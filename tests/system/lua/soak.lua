@@ -239,7 +239,7 @@ return policy
     file:close()
     return m.policy("everything", source)
 end
-local EVERYTHING, policies = everything(), { "proportional", "equal", "coloured", "tiered", "sampled" }
+local EVERYTHING, policies = everything(), { "sharing", "proportional", "remapped", "equal", "coloured", "tiered", "sampled" }
 local back = 0 -- the step at which it is in charge again
 
 local function next_policy()

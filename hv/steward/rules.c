@@ -53,7 +53,7 @@ static const struct {
 
 static bool fits_in_swap(const struct tithe_snapshot *s, const struct tithe_vm_snapshot *vm)
 {
-    uint64_t all = vm->consumed_pages + vm->swapped_pages;
+    uint64_t all = vm->consumed_pages - vm->store_pages + vm->compressed_pages + vm->swapped_pages;
     uint64_t more = all > vm->swap_reserved_pages ? all - vm->swap_reserved_pages : 0;
     return s->swap_pages != 0 && s->swap_reserved_pages + more <= s->swap_pages;
 }

@@ -23,7 +23,8 @@ end
 
 -- Whether swap has room for all that it has, as the core will ask.
 local function fits(host, vm)
-    local more = vm.consumed_pages + vm.swapped_pages - vm.swap_reserved_pages
+    local all = vm.consumed_pages - vm.store_pages + vm.compressed_pages + vm.swapped_pages
+    local more = all - vm.swap_reserved_pages
     return host.swap_pages > 0 and host.swap_reserved_pages + math.max(more, 0) <= host.swap_pages
 end
 

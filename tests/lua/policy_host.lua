@@ -76,7 +76,7 @@ end
 -- What is there of the mechanisms that nobody has used yet.
 function host.quiet(vm)
     for _, field in ipairs { "colours", "stray_pages", "recolour_left", "swap_out_wanted", "prefetch_wanted", "swapped_pages",
-        "swap_reserved_pages", "store_limit_pages", "compress_tried", "compress_poor", "share_group", "shared_pages", "scan_left",
+        "swap_reserved_pages", "store_limit_pages", "store_pages", "compressed_pages", "compress_tried", "compress_poor", "share_group", "shared_pages", "scan_left",
         "scanned_pages", "scan_hits", "scan_zeros", "cow_breaks", "reboots", "remapped_pages", "vacated_pages", "moves_busy",
         "moves_no_frame", "remap_left", "vacate_left", "populated_pages" } do
         vm[field] = 0
@@ -105,6 +105,8 @@ function host.anything(h, vms)
         for _, field in ipairs { "scanned_pages", "scan_hits", "moves_no_frame", "vacated_pages", "compress_tried", "compress_poor" } do
             more(field)
         end
+        vm.store_pages = math.random(0, vm.consumed_pages // 4)
+        vm.compressed_pages = vm.store_pages * math.random(1, 3)
         vm.share_group = math.random(0, 3) == 0 and math.random(0, 127) or vm.share_group
         vm.disk = math.random() < 0.5 and { sectors = 2048, hot_1 = math.random(0, 500) } or nil
         if vm.disk then
@@ -160,7 +162,8 @@ local VERBS = {
         done = function(a, vm) vm.store_limit_pages, vm.store_percent = a.pages, a.percent end },
     suspend = {
         also = function(_, vm, h)
-            local more = math.max(0, vm.consumed_pages + vm.swapped_pages - vm.swap_reserved_pages)
+            local all = vm.consumed_pages - vm.store_pages + vm.compressed_pages + vm.swapped_pages
+            local more = math.max(0, all - vm.swap_reserved_pages)
             return h and (h.swap_pages == 0 or h.swap_reserved_pages + more > h.swap_pages) and "no swap"
         end,
         done = function(_, vm) vm.state = "suspended" end },

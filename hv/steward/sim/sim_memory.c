@@ -119,14 +119,22 @@ static void swap_in(struct sim *sim, uint32_t index, uint64_t pages)
 void sim_suspend(struct sim *sim, uint32_t i)
 {
     struct tithe_vm_snapshot *vm = &sim->snap.vm[i];
-    uint64_t all = vm->consumed_pages + vm->swapped_pages;
+    uint64_t all = vm->consumed_pages - vm->store_pages + vm->compressed_pages + vm->swapped_pages;
     if (vm->state != TITHE_VM_SUSPENDED) {
         sim->guests[i].resumes = vm->state;
         vm->state = TITHE_VM_SUSPENDED;
         sim_event(sim, TITHE_EVENT_VM_SUSPENDED, vm->id, 0, 0, vm->name);
     }
     if (vm->swap_reserved_pages < all) vm->swap_reserved_pages = all;
+    const uint64_t evicted = vm->compressed_pages; /* its store is emptied, too */
+    set_compressed(vm, 0);
+    vm->swapped_pages += evicted;
+    vm->evicted_pages += evicted;
+    vm->swapped_out += evicted;
+    const uint64_t limit = vm->store_limit_pages;
+    vm->store_limit_pages = 0;
     swap_out(sim, i, vm->consumed_pages);
+    vm->store_limit_pages = limit;
 }
 
 bool sim_resume(struct sim *sim, uint32_t i, uint64_t pages)

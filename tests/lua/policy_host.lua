@@ -76,9 +76,9 @@ end
 -- What is there of the mechanisms that nobody has used yet.
 function host.quiet(vm)
     for _, field in ipairs { "colours", "stray_pages", "recolour_left", "swap_out_wanted", "prefetch_wanted", "swapped_pages",
-        "swap_reserved_pages", "store_limit_pages", "store_pages", "compressed_pages", "compress_tried", "compress_poor", "share_group", "shared_pages", "scan_left",
-        "scanned_pages", "scan_hits", "scan_zeros", "cow_breaks", "reboots", "remapped_pages", "vacated_pages", "moves_busy",
-        "moves_no_frame", "remap_left", "vacate_left", "populated_pages" } do
+        "swap_reserved_pages", "store_limit_pages", "store_pages", "compressed_pages", "compress_tried", "compress_poor",
+        "share_group", "shared_pages", "scan_left", "scanned_pages", "scan_hits", "scan_zeros", "cow_breaks", "reboots",
+        "remapped_pages", "vacated_pages", "moves_busy", "moves_no_frame", "remap_left", "vacate_left", "populated_pages" } do
         vm[field] = 0
     end
     return vm

@@ -121,7 +121,7 @@ def case_paging():
             expect(['cpu' in answer['host'] for answer in answers] == [verb == 'snapshot'] + [False] * (len(answers) - 1))
         expect(len(p.call('snapshot')['host']['cpu']) == 64)
         # A policy with so much to tell that no VM fits beside it.
-        for count in range(30, 50):
+        for count in range(20, 40):
             params = ', '.join(f'p{i} = "{"x" * 100}"' for i in range(count))
             p.load('t', "return { name = 't', api = 1, params = { %s }, tick = function() end }" % params)
             answers = pages(p, 'snapshot')

@@ -580,6 +580,8 @@ BAD_SCRIPTS = {
     'colour: no pages': (TICK % "return { { verb = 'colour', vm = 1, colours = 1 } }", 'policy', "no 'pages'"),
     'remap: no copies': (TICK % "return { { verb = 'remap', vm = 1, pages = 1 } }", 'policy', "no 'copies'"),
     'vacate: which': (TICK % "return { { verb = 'vacate', vm = 1, pages = 1, which = 'x' } }", 'policy', "which = 'x'"),
+    'double paging: choice': (TICK % "return { { verb = 'double-paging', vm = 1, avoid = 2 } }", 'refused', 'no-such-way'),
+    'double paging: no choice': (TICK % "return { { verb = 'double-paging', vm = 1 } }", 'policy', "no 'avoid'"),
     'suspend: pages': (TICK % "return { { verb = 'suspend', vm = 1, pages = 1 } }", 'policy', "'pages'"),
     'resume: no pages': (TICK % "return { { verb = 'resume', vm = 1 } }", 'policy', "no 'pages'"),
     'sample: twice': (TICK % "local a = { verb = 'sample', vm = 1, pages = 5 } return { a, a }", 'refused', 'twice'),

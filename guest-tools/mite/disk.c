@@ -30,7 +30,12 @@ void disk_fail(const char *why, uint32_t status)
     machine_exit(EXIT_FAILED);
 }
 
-void disk_offer(uint32_t slot, uint32_t type, uint64_t sector, const uint32_t *pages, uint32_t count)
+struct disk_part disk_page(uint32_t page)
+{
+    return (struct disk_part){page_address(page), PAGE_BYTES};
+}
+
+void disk_offer(uint32_t slot, uint32_t type, uint64_t sector, const struct disk_part *parts, uint32_t count)
 {
     const uint16_t first = (uint16_t)(slot * DISK_SLOT_DESCRIPTORS);
     const uint16_t last = (uint16_t)(first + 1 + count);
@@ -41,7 +46,7 @@ void disk_offer(uint32_t slot, uint32_t type, uint64_t sector, const uint32_t *p
         (uint32_t)&disk.header[slot], sizeof disk.header[slot], DESCRIPTOR_NEXT, (uint16_t)(first + 1)};
     for (uint32_t i = 0; i < count; i++)
         disk.queue.descriptors[first + 1 + i] =
-            (struct descriptor){page_address(pages[i]), PAGE_BYTES, flags, (uint16_t)(first + 2 + i)};
+            (struct descriptor){parts[i].address, parts[i].bytes, flags, (uint16_t)(first + 2 + i)};
     disk.queue.descriptors[last] = (struct descriptor){(uint32_t)&disk.status[slot], 1, DESCRIPTOR_WRITE, 0};
     virtqueue_offer(&disk.virtio, &disk.queue, first);
 }
@@ -64,7 +69,7 @@ void disk_await(uint32_t slots)
 // All pages, in groups; several groups are under way at once.
 static void move(uint32_t type, uint32_t page_count)
 {
-    uint32_t group[DISK_SLOTS][DISK_SLOT_PAGES];
+    struct disk_part group[DISK_SLOTS][DISK_SLOT_PAGES];
     uint32_t page = pages_next(PAGE_HELD, 0);
     for (uint32_t done = 0; done < page_count && page != PAGE_NONE;) {
         uint32_t slots = 0;
@@ -73,7 +78,7 @@ static void move(uint32_t type, uint32_t page_count)
             uint32_t count = 0;
             for (; count < DISK_SLOT_PAGES && done < page_count && page != PAGE_NONE; count++, done++) {
                 if (type == DISK_READ) memset((void *)page_address(page), 0xDB, PAGE_BYTES);
-                group[slots][count] = page;
+                group[slots][count] = disk_page(page);
                 page = pages_next(PAGE_HELD, page + 1);
             }
             disk_offer(slots, type, sector, group[slots], count);

@@ -38,8 +38,14 @@ extern struct disk_device disk;
 // Finds the device and starts it, or resets it and starts it again. False without one.
 bool disk_start(void);
 
-// Asks for pages, at most DISK_SLOT_PAGES, without waiting.
-void disk_offer(uint32_t slot, uint32_t type, uint64_t sector, const uint32_t *pages, uint32_t count);
+// Memory that is moved, in one page.
+struct disk_part {
+    uint32_t address, bytes;
+};
+
+struct disk_part disk_page(uint32_t page);
+// Asks for so many parts, at most DISK_SLOT_PAGES, without waiting.
+void disk_offer(uint32_t slot, uint32_t type, uint64_t sector, const struct disk_part *parts, uint32_t count);
 // Waits for the requests in slots 0 to `slots` - 1. Ends mite if the device reports an error, or does not answer.
 void disk_await(uint32_t slots);
 // Says why, and ends mite.

@@ -40,7 +40,8 @@ static void check(uint32_t page)
 
 static void offer(uint32_t slot, uint32_t type, uint32_t i, uint32_t copy)
 {
-    disk_offer(slot, type, ((uint64_t)i * COPIES + copy) * PAGE_SECTORS, &page_of[i], 1);
+    const struct disk_part part = disk_page(page_of[i]);
+    disk_offer(slot, type, ((uint64_t)i * COPIES + copy) * PAGE_SECTORS, &part, 1);
     *(type == DISK_READ ? &reads : &writes) += 1;
 }
 

@@ -4,6 +4,7 @@
 #include "attend.h"
 #include "balloon.h"
 #include "bench.h"
+#include "blocks.h"
 #include "clock.h"
 #include "console.h"
 #include "cpu.h"
@@ -295,14 +296,24 @@ static const char *verb_disk(const struct verb_call *call)
     return reason;
 }
 
-static const char *verb_files(const struct verb_call *call)
+static const char *with_disk(const struct verb_call *call, void (*run)(uint32_t page_count, uint32_t steps))
 {
     uint32_t page_count, steps;
     struct pace pace;
     const char *reason = parse_amount(call->arguments[0], &page_count, &pace);
     if (!reason) reason = parse_count(call->arguments[1], 1, &steps);
-    if (!reason && !call->dry) files_run(page_count, steps);
+    if (!reason && !call->dry) run(page_count, steps);
     return reason;
+}
+
+static const char *verb_files(const struct verb_call *call)
+{
+    return with_disk(call, files_run);
+}
+
+static const char *verb_blocks(const struct verb_call *call)
+{
+    return with_disk(call, blocks_run);
 }
 
 static const char *verb_baddisk(const struct verb_call *call)
@@ -357,7 +368,7 @@ static const struct verb verbs[] = {
     {"together", 2, 3, verb_together}, {"burn", 1, 1, verb_burn},
     {"disk", 1, 2, verb_disk},         {"baddisk", 1, 1, verb_baddisk},
     {"files", 2, 2, verb_files},       {"spoil", 0, 0, verb_spoil},
-    {"crash", 0, 0, verb_crash},
+    {"blocks", 2, 2, verb_blocks},     {"crash", 0, 0, verb_crash},
 };
 
 const struct verb *verb_find(struct span name)

@@ -6,6 +6,7 @@
 #include "mem/origin.h"
 
 #include "lib/log.h"
+#include "mem/compress.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
 #include "mem/swap.h"
@@ -55,6 +56,13 @@ bool origin_create(struct p2m *p2m, uint32_t disk, uint64_t first_sector)
     p2m->origin = o;
     lock_release(&p2m->lock);
     return true;
+}
+
+void origin_avoid(struct p2m *p2m, bool avoids)
+{
+    lock_acquire(&p2m->lock);
+    p2m->swap.avoids = avoids;
+    lock_release(&p2m->lock);
 }
 
 void origin_destroy(struct p2m *p2m)
@@ -175,14 +183,18 @@ void origin_overwrite(struct p2m *p2m, gfn_t gfn)
     unsigned level;
     FLUSH_BATCH(batch, p2m);
 
-    if (!p2m->origin) return;
     lock_acquire(&p2m->lock);
     uint64_t *slot = p2m_find(p2m, gfn, &level);
-    const uint64_t entry = slot ? pt_load(slot) : 0;
-    if (p2m_entry_type(p2m->format, entry) == P2M_SWAPPED && swap_frame(p2m, entry) == MFN_NONE) {
+    const uint64_t entry = slot && p2m->swap.avoids ? pt_load(slot) : 0;
+    const enum p2m_type type = p2m_entry_type(p2m->format, entry);
+    if (type == P2M_SWAPPED && swap_frame(p2m, entry) == MFN_NONE) {
         pt_store(slot, pt_absent(p2m->format, P2M_UNTOUCHED));
         swap_drop(p2m, entry, &batch);
         p2m->swap.reads_avoided++;
+    } else if (type == P2M_COMPRESSED && !compress_in_transit(p2m, entry)) {
+        pt_store(slot, pt_absent(p2m->format, P2M_UNTOUCHED));
+        compress_drop(p2m, gfn, entry, &batch);
+        p2m->store.expands_avoided++;
     }
     lock_release(&p2m->lock);
 }
@@ -199,7 +211,7 @@ bool origin_watch(struct p2m *p2m, gfn_t gfn, bool fills, bool whole, struct flu
     if (p2m_entry_type(p2m->format, pt_load(slot)) == P2M_SAMPLED) (void)sample_restore(p2m, slot, true);
     const mfn_t mfn = p2m_entry_mfn(p2m->format, pt_load(slot));
     /* A page that another transfer works on, too, has neither's contents. */
-    if (whole && frame_pool.table[mfn].check == 1) {
+    if (whole && p2m->swap.avoids && frame_pool.table[mfn].check == 1) {
         /* Where the bit was clear, no CPU can write without setting it (SDM 3C 28.3.5; APM 2 15.25.7). */
         if (__atomic_fetch_and(slot, ~(dirty | PT_ORIGIN), __ATOMIC_ACQ_REL) & dirty) batch->owed = true;
         watched = true;
@@ -233,7 +245,7 @@ void origin_moved(struct p2m *p2m, const struct origin_io *io, gfn_t gfn, mfn_t 
 
 bool origin_is_clean(const struct p2m *p2m, gfn_t gfn, uint64_t entry)
 {
-    return p2m->origin && (entry & (PT_ORIGIN | p2m->format->dirty)) == PT_ORIGIN &&
+    return p2m->origin && p2m->swap.avoids && (entry & (PT_ORIGIN | p2m->format->dirty)) == PT_ORIGIN &&
            p2m->origin->page[gfn].block;
 }
 

@@ -34,6 +34,9 @@ struct origin_io {
  * the map's limit, and 2 to 4 for finding blocks. Needs dirty bits in entries that the CPU sets. False: no memory; nothing is noted
  * then, and all of what follows does nothing. */
 MUST_CHECK bool origin_create(struct p2m *p2m, uint32_t disk, uint64_t first_sector);
+/* Whether double paging is avoided from now on. While it is not, nothing new is noted and nothing that is known is made use of, but it ends as
+ * ever, so this may change at any time; pages that are kept only in their blocks come back from there. */
+void origin_avoid(struct p2m *p2m, bool avoids);
 /* When the map has been forgotten. */
 void origin_destroy(struct p2m *p2m);
 
@@ -43,7 +46,8 @@ void origin_destroy(struct p2m *p2m);
  * have to be read back first: nothing has been done then, and it is to be tried again later. */
 MUST_CHECK enum p2m_touch origin_start(struct p2m *p2m, struct origin_io *io, bool writes, uint64_t sector,
                                        uint64_t sectors);
-/* The page will be overwritten whole by the device: what is in swap of it need not be read. Its contents are gone. */
+/* The page will be overwritten whole by the device: what is in swap or in the store of it need not be brought back. Its contents are gone.
+ * This works without origin_create, too. */
 void origin_overwrite(struct p2m *p2m, gfn_t gfn);
 /* For each page of a request that has just been pinned: the device `fills` it, or else reads from it; `whole`: all of it, from or to
  * an aligned block. True: origin_moved is to be called for the page at the end. The batch must have been discharged before

@@ -48,6 +48,7 @@ struct p2m_swap {
     uint64_t
         writes_avoided; /* pages that were not written either, for their block of the guest's disk has them (mem/origin.h) */
     uint64_t reads_avoided;  /* that were not read, for the guest's disk was about to overwrite them */
+    bool avoids;             /* see origin_avoid */
     uint64_t reserved;       /* so many pages may be out, compressed ones among them; boot CPU */
     gfn_t cursor, in_cursor; /* boot CPU */
     /* Instructions being emulated: nothing goes out meanwhile, so that what was there stays there; atomic. */
@@ -67,6 +68,7 @@ struct p2m_store {
     uint64_t full;                /* ... found no room */
     uint64_t hits;                /* pages that came back because somebody wanted them */
     uint64_t evicted;             /* pages that went on to swap */
+    uint64_t expands_avoided;     /* pages that were dropped, for the guest's disk overwrites them */
     uint64_t ticks_in, ticks_out; /* TSC: spent on compressing, and on the reverse */
     /* mem/store.c's: frames by age, and by the room they have. */
     uint32_t oldest, youngest;

@@ -92,6 +92,8 @@ const struct field vm_fields[] = {
     VM(prefetch_wanted),
     VM(swap_writes_avoided),
     VM(swap_reads_avoided),
+    VM(expands_avoided),
+    VM(avoids_double_paging),
     VM(colours),
     VM(coloured_pages),
     VM(off_colour_pages),

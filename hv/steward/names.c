@@ -94,7 +94,8 @@ const char *name_of_verb(uint32_t verb)
                                         [TITHE_VERB_VACATE] = "vacate",
                                         [TITHE_VERB_COMPRESS] = "compress",
                                         [TITHE_VERB_SUSPEND] = "suspend",
-                                        [TITHE_VERB_RESUME] = "resume"};
+                                        [TITHE_VERB_RESUME] = "resume",
+                                        [TITHE_VERB_DOUBLE_PAGING] = "double-paging"};
     return PICK(names, verb);
 }
 

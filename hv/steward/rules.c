@@ -49,6 +49,7 @@ static const struct {
     [TITHE_VERB_COMPRESS] = {UINT64_MAX, TITHE_COMPRESS_PERCENT_MAX + 1},
     [TITHE_VERB_SUSPEND] = {0, 1},
     [TITHE_VERB_RESUME] = {UINT64_MAX, 1},
+    [TITHE_VERB_DOUBLE_PAGING] = {0, 2},
 };
 
 static bool fits_in_swap(const struct tithe_snapshot *s, const struct tithe_vm_snapshot *vm)

@@ -2,6 +2,7 @@
 #include "vm/plan.h"
 
 #include "mem/compress.h"
+#include "mem/origin.h"
 #include "vm/event.h"
 #include "vm/paging.h"
 #include "vm/snapshot.h"
@@ -146,6 +147,11 @@ static void resume(struct vm *vm, const struct tithe_action *a)
     (void)vm_resume(vm, a->pages);
 }
 
+static void double_paging(struct vm *vm, const struct tithe_action *a)
+{
+    origin_avoid(&vm->p2m, a->how != 0);
+}
+
 static const struct verb {
     uint64_t most; /* pages */
     uint64_t ways; /* that `how` chooses from */
@@ -165,6 +171,7 @@ static const struct verb {
     [TITHE_VERB_COMPRESS] = {UINT64_MAX, COMPRESS_PERCENT_MAX + 1, size_check, compress},
     [TITHE_VERB_SUSPEND] = {0, 1, suspend_check, suspend},
     [TITHE_VERB_RESUME] = {UINT64_MAX, 1, none, resume},
+    [TITHE_VERB_DOUBLE_PAGING] = {0, 2, none, double_paging},
 };
 
 static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)
@@ -196,7 +203,7 @@ static const char *const refusals[] = {
     [TITHE_TWICE] = "a second action of this verb for this VM",
     [TITHE_TOO_LONG] = "too many actions",
     [TITHE_TOO_MANY] = "more pages than the verb takes in one action",
-    [TITHE_NO_SUCH_WAY] = "no such method, order, group, colour or percentage",
+    [TITHE_NO_SUCH_WAY] = "no such method, order, group, colour, percentage or choice",
     [TITHE_NO_SWAP] =
         "the machine has no swap partition, or too little of it is free, or the VM has no compression",
 };

@@ -141,6 +141,8 @@ static void fill_vm(struct tithe_vm_snapshot *s, struct vm *vm, uint64_t now_ns)
         .expand_ns = tsc_to_ns(vm->p2m.store.ticks_out),
         .swap_writes_avoided = vm->p2m.swap.writes_avoided,
         .swap_reads_avoided = vm->p2m.swap.reads_avoided,
+        .expands_avoided = vm->p2m.store.expands_avoided,
+        .avoids_double_paging = vm->p2m.swap.avoids,
         .created_ns = vm->created_ns,
         .stop_reason = vm->stop_reason,
         .exit_code = vm->exit_code,

@@ -7,6 +7,7 @@
 #include "lib/string.h"
 #include "mem/direct.h"
 #include "mem/frame.h"
+#include "mem/origin.h"
 #include "mem/permute.h"
 #include "virt/vendor.h"
 #include "vm/event.h"
@@ -260,6 +261,7 @@ static struct vm *vm_new(const struct tithe_create *c, uint16_t slot)
     }
     vm->p2m.flush = flush_wanted();
     vm->p2m.sample = &vm->sample;
+    origin_avoid(&vm->p2m, true);
     vm->sample.accessed = vendor->accessed_bits();
     vm->sample.random = permute_mix(rdtsc());
     vm->slot = slot;

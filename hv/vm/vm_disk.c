@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "vm/vm_disk.h"
 
-#include "boot/boot_info.h"
 #include "drv/disk.h"
 #include "lib/log.h"
 #include "lib/string.h"
@@ -9,6 +8,7 @@
 #include "mem/flush.h"
 #include "mem/frame.h"
 #include "mem/origin.h"
+#include "mem/swap.h"
 #include "vm/run.h"
 #include "vm/vm_table.h"
 #include "x86/time.h"
@@ -418,9 +418,12 @@ int vm_disk_open(struct vm *vm, const char *name, char *reason)
         }
         d->bounce[d->bounce_count++] = frame;
     }
-    /* Without dirty bits that the CPU sets, or memory for it, the VM's pages are all written to swap. */
-    if (vm->sample.accessed && !boot_flag("double_paging")) {
-        (void)!origin_create(&vm->p2m, disk.index, partition->first_sector);
+    struct swap_counts swap;
+    swap_counts(&swap);
+    const bool dirty_bits = vm->sample.accessed; /* EPT has both or neither (SDM 3C 28.3.5) */
+    if (swap.slots != 0 && (!dirty_bits || !origin_create(&vm->p2m, disk.index, partition->first_sector))) {
+        log_line("vm %s: all of it that goes to swap is written, though its disk may have it: %s", vm->name,
+                 dirty_bits ? "no memory to note what its disk has" : "this CPU's EPT has no dirty bits");
     }
     d->vm = vm;
     vm->disk = d;

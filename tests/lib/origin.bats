@@ -20,11 +20,15 @@ EOT
     cat >"$policy" <<'END'
 local policy
 policy = {
-    name = "verbs", api = 1, params = { pages = 0, pick = "random" },
+    name = "verbs", api = 1, params = { pages = 0, pick = "random", avoid = 1, store = 0 },
     tick = function(host, vms, dt)
         local plan = {}
         for _, vm in ipairs(vms) do
             local pages = math.max(policy.params.pages - vm.swapped_pages, 0)
+            local avoid = policy.params.avoid
+            if avoid == 2 then avoid = math.random(0, 1) end
+            plan[#plan + 1] = { verb = "double-paging", vm = vm.id, avoid = avoid }
+            plan[#plan + 1] = { verb = "compress", vm = vm.id, pages = policy.params.store, percent = 75 }
             plan[#plan + 1] = { verb = "swap_out", vm = vm.id, pages = pages, pick = policy.params.pick }
         end
         return plan
@@ -43,6 +47,12 @@ teardown_file() {
 setup() {
     cd "$BATS_TEST_DIRNAME/../.." || exit
     assert_answers
+}
+
+# want PARAMETER=VALUE...
+want() {
+    local word
+    for word in "$@"; do tithe policy set "$word"; done
 }
 
 @test "what a guest has read or written is not written to swap, and comes back from its disk" {
@@ -78,6 +88,40 @@ setup() {
     assert_line "the ledger balances"
     tithe destroy a
     tithe destroy b
+}
+
+@test "... parts of blocks, and several pages from one, with compression, and avoidance on and off" {
+    local field steps=1500
+    [ "${PLATFORM%-*}" != vtx ] || steps=300 # Bochs is slow
+    want pages=700 store=40 avoid=2
+    tithe create a --size 16M --min 1M --disk a --append poll=0s --mite "touch:3M:quarter,blocks:2M:$steps,verify,exit:3"
+    tithe create b --size 16M --min 1M --disk b --append poll=0s --mite "touch:3M:quarter,loop:2:{blocks:1M:$((steps / 3)),verify},exit:4"
+    vm_end a 240
+    vm_end b 240
+    assert_stopped a exit 3
+    assert_stopped b exit 4
+    for field in swap_writes_avoided swap_reads_avoided expands_avoided; do
+        assert [ $(($(vm_field a $field) + $(vm_field b $field))) -gt 0 ]
+    done
+    run -0 tithe ledger
+    assert_line "the ledger balances"
+    want pages=0 store=0 avoid=1
+    tithe destroy a
+    tithe destroy b
+}
+
+@test "a plan turns it off: all that goes to swap is written" {
+    want pages=0 avoid=0
+    tithe create reader --size 16M --min 1M --disk a --mite 'touch:4M,disk:4M,say:go,idle:1s,loop:forever:{verify,idle:1s}'
+    vm_says reader go 60
+    tithe policy set pages=700
+    eventually 60 eval '[ $(vm_field reader swapped_out) -ge 500 ]'
+    assert_equal "$(vm_field reader swap_writes_avoided)" 0
+    assert_equal "$(vm_field reader avoids_double_paging)" 0
+    want pages=0 avoid=1
+    vm_says reader 'verify ok pages=1024' 60
+    assert_equal "$(vm_field reader avoids_double_paging)" 1
+    tithe destroy reader
 }
 
 @test "a driver that lies, with pages on its disk, hurts itself only" {

@@ -250,7 +250,9 @@ struct tithe_vm_snapshot {
      * contents. */
     uint64_t swap_writes_avoided;
     uint64_t swap_reads_avoided;
-    uint64_t cpu_shares; /* weight against other VMs on the CPUs, all vCPUs together */
+    uint64_t expands_avoided;      /* the same for compressed pages */
+    uint64_t avoids_double_paging; /* 1: it does, as the last plan wants */
+    uint64_t cpu_shares;           /* weight against other VMs on the CPUs, all vCPUs together */
     uint64_t
         remapped_pages;     /* into frames that the disks can address; this and the next three ever growing */
     uint64_t vacated_pages; /* out of them */
@@ -340,6 +342,9 @@ enum tithe_verb {
     /* At once: it runs again, or is paused, if it was. pages: so many of its swapped pages come back before they are asked for; what
      * does not comes when it is. Of one that is not suspended: nothing else. */
     TITHE_VERB_RESUME = 13,
+    /* At once. pages: 0. how: 1, where it begins: pages of which its disk has the contents go to swap without being written, and those that it
+     * is about to overwrite do not come back first; 0: they do as others. */
+    TITHE_VERB_DOUBLE_PAGING = 14,
 };
 
 enum tithe_vacate {

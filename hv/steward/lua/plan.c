@@ -60,7 +60,8 @@ static const struct verb {
     {"colour", TITHE_VERB_COLOUR, "pages", "colours", NULL}, /* likewise */
     {"remap", TITHE_VERB_REMAP, "pages", "copies", NULL},    /* likewise */
     {"vacate", TITHE_VERB_VACATE, "pages", "which", (const char *const[]){"any", "cold", NULL}},
-    {"compress", TITHE_VERB_COMPRESS, "pages", "percent", NULL}, /* likewise */
+    {"compress", TITHE_VERB_COMPRESS, "pages", "percent", NULL},      /* likewise */
+    {"double-paging", TITHE_VERB_DOUBLE_PAGING, NULL, "avoid", NULL}, /* likewise */
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 

@@ -323,6 +323,7 @@ void sim_do(struct sim *sim, const struct tithe_action *a)
     case TITHE_VERB_SAMPLE: sample(sim, i, a); break;
     case TITHE_VERB_SCAN: scan(sim, i, a->pages); break;
     case TITHE_VERB_SHARE_GROUP: sim->snap.vm[i].share_group = a->how; break;
+    case TITHE_VERB_DOUBLE_PAGING: sim->snap.vm[i].avoids_double_paging = a->how; break;
     case TITHE_VERB_SUSPEND: sim_suspend(sim, i); break;
     case TITHE_VERB_RESUME: sim_resume(sim, i, a->pages); break;
     case TITHE_VERB_COLOUR:

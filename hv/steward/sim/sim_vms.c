@@ -218,6 +218,7 @@ static int64_t create(struct sim *sim, struct tithe_mgmt *m)
     vm->cpu_shares = c->cpu_shares != 0 ? c->cpu_shares : CPU_SHARES;
     vm->overhead_pages = c->size_pages / 512 + 64;
     vm->balloon_driver = sim->snap.vm_count <= sim->options.drivers;
+    vm->avoids_double_paging = 1;
     vm->created_ns = sim->snap.now_ns;
     vm->vcpus = c->vcpus;
     if (c->disk[0] != 0) vm->disk.sectors = 2048; /* of whatever name */

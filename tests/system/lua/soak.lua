@@ -69,7 +69,9 @@ local function mite_script(hold, last, disk)
         ("touch:%dM%s,rewrite:random:0.3,verify,idle:5ms,random:100,verify,free:%dM"):format(hold, like, hold),
         "fpu:20ms,idle:20ms", "burn:20ms", "ticks:50ms", "spin:20ms",
     }
-    if disk then other = ("disk:16p:3,verify,touch:%dM%s,disk:%dM,verify,free:%dM,"):format(hold, like, hold, hold) .. other end
+    if disk then
+        other = ("disk:16p:3,verify,blocks:32p:60,verify,touch:%dM%s,disk:%dM,verify,free:%dM,"):format(hold, like, hold, hold) .. other
+    end
     return ("touch:1M%s,loop:%d:{%s,%s},verify,%s"):format(like, math.random(3, SLOW and 12 or 25), round, other, last)
 end
 
@@ -210,6 +212,7 @@ local deeds = {
     [function(vm)
         return { verb = "compress", pages = pick(0, 20, vm.size_pages // 10, vm.size_pages // 3), percent = pick(0, 30, 60, 75) }
     end] = 10,
+    [function() return { verb = "double-paging", avoid = pick(0, 1, 1) } end] = 10,
     [function(vm, host)
         if host.swap_pages == 0 and vm.store_limit_pages == 0 then return end
         return { verb = "swap_out", pages = vm.consumed_pages // 4, pick = pick("random", "cold") }
@@ -365,7 +368,8 @@ local function soak()
     m.say("the last guests ended after %.0f s more", tithe.host_now() - ending)
 
     local stats = tithe.stats()
-    m.say("swap: %d pages out, %d in, %d not written", stats["swap.pages_out"], stats["swap.pages_in"], stats["swap.pages_unwritten"])
+    m.say("swap: %d pages out, %d in, %d not written, %d for their disks have them, %d not read", stats["swap.pages_out"],
+        stats["swap.pages_in"], stats["swap.pages_unwritten"], stats["swap.writes_avoided"], stats["swap.reads_avoided"])
     m.say("compression: %d pages tried, %d too long, %d expanded, %d evicted", stats["compress.pages_tried"],
         stats["compress.pages_poor"], stats["compress.pages_expanded"], stats["compress.pages_evicted"])
     m.expect(not LONG or stats["share.pages_copied"] > 0, "no shared page was written to")

@@ -3,6 +3,7 @@
  * Colours of a map's frames. A page is moved as its sharing is broken: protected and flushed for, so that nobody writes to it, then
  * copied, its entry read-only till all have forgotten the old frame (mem/p2m.c says why).
  */
+#include "mem/compress.h"
 #include "mem/p2m_tables.h"
 #include "mem/sample.h"
 #include "mem/swap.h"
@@ -58,6 +59,7 @@ static mfn_t own_frame(struct p2m *p2m, gfn_t gfn, uint64_t entry)
     const struct pt_format *f = p2m->format;
 
     if (p2m_entry_type(f, entry) == P2M_SWAPPED) return swap_frame(p2m, entry);
+    if (compress_in_transit(p2m, entry)) return p2m_store_mfn(entry);
     if (p2m_entry_type(f, entry) == P2M_SAMPLED) entry = sample_behind(p2m, gfn, entry);
     return p2m_entry_type(f, entry) == P2M_PRESENT ? p2m_entry_mfn(f, entry) : MFN_NONE;
 }

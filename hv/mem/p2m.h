@@ -93,6 +93,7 @@ struct p2m_colouring {
     uint64_t off;    /* frame_coloured.off, of which `stray` knows */
     uint64_t passed; /* of the strays, those that the pass under way has not moved */
     uint64_t began;  /* frame_coloured.off at its beginning */
+    uint32_t pass;   /* number of the pass under way */
 };
 
 struct p2m {

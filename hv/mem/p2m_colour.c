@@ -43,6 +43,7 @@ void p2m_set_colours(struct p2m *p2m, uint32_t mask, uint64_t recolour)
     c->from = 0;
     c->passed = 0;
     c->began = frames_coloured(p2m->owner).off;
+    c->pass++;
     lock_release(&p2m->lock);
 }
 

@@ -19,6 +19,7 @@ struct move {
     gfn_t gfn;
     mfn_t to;
     uint32_t stamp;
+    uint32_t pass; /* p2m->colouring.pass when the frame was taken */
 };
 
 static bool is_within(mfn_t mfn, mfn_t from, mfn_t to)
@@ -41,6 +42,7 @@ static enum p2m_move begin(struct p2m *p2m, struct move *m, mfn_t from, mfn_t to
 
     if (!slot) return P2M_MOVE_BUSY;
     if (is_within(p2m_entry_mfn(p2m->format, pt_load(slot)), from, to)) return P2M_MOVE_THERE;
+    m->pass = p2m->colouring.pass;
     m->to = frame_alloc_within(FRAME_GUEST, p2m->owner, m->gfn, from, to);
     if (m->to == MFN_NONE) return P2M_MOVE_NO_FRAME;
     share_drop_hint(p2m_entry_mfn(p2m->format, pt_load(slot))); /* which is where the stamp goes */
@@ -63,6 +65,8 @@ static bool copy(struct p2m *p2m, struct move *m, struct flush_batch *batch)
         m->stamp =
             p2m_map_copy(p2m, slot, m->to, table[old].state & FRAME_BROKEN, entry & p2m->format->accessed);
         frame_set_state(&table[old], table[old].state & ~FRAME_BROKEN);
+        /* The pass may have come by before the frame did. */
+        if (m->pass != p2m->colouring.pass) p2m_met_stray(p2m, m->to);
         p2m_park(p2m, entry, batch);
     } else {
         frame_park(m->to, p2m->owner, &batch->parked);

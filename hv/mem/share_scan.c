@@ -218,13 +218,15 @@ static void flush_all(struct round *r)
 
 /* ---- share ---- */
 
+/* Between its hash and the flush somebody may have written to the page through a TLB. Its hash may be wrong, that costs time only, but who is
+ * said to be all zeros is believed from now on. */
 static void share_target(struct round *r, struct target *t)
 {
     lock_acquire(&t->map->lock);
     uint64_t *slot = find_page(t);
     const bool still = slot && p2m_is_protected(t->map, pt_load(slot), t->stamp);
     t->is = GONE;
-    if (still && share_key(t->map) != r->key) {
+    if (still && (share_key(t->map) != r->key || (t->zero && !page_is_zero(mfn_to_virt(t->mfn))))) {
         p2m_unprotect(t->map, slot);
     } else if (still) {
         lock_acquire(&share.lock);

@@ -43,13 +43,7 @@ mem_threads_SRCS := tests/unit/mem_threads.c hv/x86/lock.c $(MEM_TEST_SRCS) $(ME
 mem_threads_CFLAGS := -Itests/unit/mem_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG -fsanitize=thread
 mem_threads_LIBS := -fsanitize=thread -pthread
 
-# Sharing, likewise; with guests that go on while it happens.
-UNIT_TESTS += mem_share_property
-mem_share_property_SRCS := tests/unit/mem_share_property.c tests/unit/reference.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
-mem_share_property_CFLAGS := $(MEM_TEST_CFLAGS)
-mem_share_property_LIBS := $(MEM_TEST_SANITIZE)
-
-# Whole pages are read while guests write to them: there, races are none.
+# Sharing, by threads. Whole pages are read while guests write to them: there, races are none.
 UNIT_TESTS += mem_share_threads
 mem_share_threads_SRCS := tests/unit/mem_share_threads.c hv/x86/lock.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_share_threads_CFLAGS := -Itests/unit/mem_host -Ihv -Ihv/include -Itests/unit -DTITHE_DEBUG -fsanitize=thread
@@ -62,12 +56,6 @@ $(BUILD)/tests/share_bench: tests/unit/share_bench.c tests/unit/host_env.c $(MEM
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -Ihv -Ihv/include -Itests/unit -o $@ $(filter %.c,$^)
 
-# Host swap and the compression tier: guests, a disk of memory that fails and lies, and a reference.
-UNIT_TESTS += swap_property
-swap_property_SRCS := tests/unit/swap_property.c tests/unit/reference.c tests/unit/page_codec.c $(MEM_TEST_SRCS)
-swap_property_CFLAGS := $(MEM_TEST_CFLAGS)
-swap_property_LIBS := $(MEM_TEST_SANITIZE) -llz4
-
 # Where pages came from: guests, their disks and swap, and an exact reference.
 UNIT_TESTS += origin_property
 origin_property_SRCS := tests/unit/origin_property.c tests/unit/reference.c tests/unit/page_codec.c $(MEM_TEST_SRCS)
@@ -79,3 +67,11 @@ UNIT_TESTS += mem_store
 mem_store_SRCS := tests/unit/mem_store.c tests/unit/reference.c $(MEM_TEST_SRCS) $(MEM_TEST_NO_SWAP)
 mem_store_CFLAGS := $(MEM_TEST_CFLAGS)
 mem_store_LIBS := $(MEM_TEST_SANITIZE)
+
+# All that hv/mem can do with several VMs, as plans ask for it: parts of hv/vm are in it.
+UNIT_TESTS += verbs_property
+verbs_property_SRCS := $(addprefix tests/unit/,verbs_property.c verbs_core.c verbs_guest.c verbs_device.c verbs_disk.c \
+                         verbs_compare.c verbs_stubs.c reference.c page_codec.c) $(MEM_TEST_SRCS) \
+                       $(addprefix hv/vm/,plan.c work.c paging.c vm_disk.c vm_life.c vm_move.c vm_table.c)
+verbs_property_CFLAGS := -Itests/unit/vm_host $(MEM_TEST_CFLAGS)
+verbs_property_LIBS := $(MEM_TEST_SANITIZE) -Wl,--wrap=origin_overwrite -llz4

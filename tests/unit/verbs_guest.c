@@ -184,6 +184,7 @@ static void emulated(struct guest *g, unsigned page, unsigned other)
     (void)vm_steady(&g->vm);
     if (counted(g, p2m_touch(&g->vm.p2m, gfn_of(g, page), false))) {
         touched(g, page);
+        for (uint64_t n = random_below(4); n; n--) boot_step(); /* others go on */
         if (counted(g, p2m_touch(&g->vm.p2m, gfn_of(g, other), true))) touched(g, other);
         const enum p2m_touch again = p2m_read(&g->vm.p2m, gpa_of(g, page), words, PAGE_BYTES);
         check(again == P2M_TOUCH_OK || g->page[page].given != given,

@@ -166,6 +166,8 @@ void end(struct guest *g);
 /* The boot CPU in its loop. */
 void boot_step(void);
 void plan_step(void);
+void image_step(void);
+void drop_images(void);
 void worker_step(void);
 void scan_step(struct guest *g);
 void move_step(struct guest *g);

@@ -6,6 +6,7 @@
 
 #include "dev/platform.h"
 #include "mem/compress.h"
+#include "mem/page.h"
 #include "vm/paging.h"
 #include "vm/plan.h"
 #include "vm/snapshot.h"
@@ -203,6 +204,40 @@ void boot_step(void)
     if (f.free > f.promised + f.reserve) vms_without_memory = (struct vm_set){0};
 }
 
+/* Images come and go: the core wants frames, in one run mostly, whatever is left for guests. */
+static struct {
+    mfn_t mfn;
+    uint64_t frames;
+} images[4];
+
+void image_step(void)
+{
+    const uint64_t i = random_below(ARRAY_LEN(images));
+
+    if (images[i].frames) {
+        frame_free_run(images[i].mfn, images[i].frames);
+        images[i].frames = 0;
+        return;
+    }
+    const uint64_t frames = 1 + random_below(40);
+    images[i].mfn = frame_alloc_run(frames, 1ull << random_below(3));
+    if (images[i].mfn == MFN_NONE) return;
+    images[i].frames = frames;
+    for (uint64_t k = 0; k < frames; k++) {
+        uint64_t *const words = mfn_to_virt(images[i].mfn + k);
+        check(page_is_zero(words), "the core got frame 0x%lx, which is not zero", images[i].mfn + k);
+        words[random_below(WORDS)] = random_below(UINT64_MAX);
+    }
+}
+
+void drop_images(void)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(images); i++) {
+        if (images[i].frames) frame_free_run(images[i].mfn, images[i].frames);
+        images[i].frames = 0;
+    }
+}
+
 /* ---- plans ---- */
 
 static uint64_t some_pages(const struct guest *g)
@@ -336,8 +371,10 @@ void in_between(void)
             (void)disk_step(!in_boot);
         else if (what < 910)
             io_step(g);
-        else if (what < 930)
+        else if (what < 928)
             boot_step();
+        else if (what < 930 && !in_boot)
+            image_step();
         else if (what < 959)
             plan_step();
         else

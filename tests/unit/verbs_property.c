@@ -76,6 +76,8 @@ static void one_step(void)
         scan_step(g);
     else if (what < 9700)
         move_step(g);
+    else if (what < 9720)
+        image_step();
     else if (what < 9985)
         create(&guests[random_below(VMS)]);
     else if (what < 9990)
@@ -116,6 +118,7 @@ static void finish(void)
     faults.lied = faults.lie;
     faults.fail = faults.lie = false;
     frames_set_reserve(0);
+    drop_images();
     while (disk_step(true) || swap.refused) boot_step();
     compare();
     for (struct guest *g = guests; g < guests + VMS; g++) {

@@ -18,9 +18,20 @@ memload=build/guest/linux/memload/memload
     assert_line --regexp '^memload: mem total_kb=[0-9]+ free_kb=[0-9]+ available_kb=[0-9]+$'
 }
 
+@test "pages of every kind are verified and written anew, by threads, till a line comes in" {
+    run -0 $memload 'touch:1M:alike,touch:1M:zero,touch:1M:quarter,touch:1M:unique,verify,rewrite,verify,rewrite,verify,use:2M,work:3,verify' \
+        < <(sleep 0.5; echo; sleep 0.5; echo)
+    assert_equal "${lines[-1]}" "memload: PASS"
+    assert_line --regexp '^memload: use ok pages=512 rounds=[1-9][0-9]*$'
+    assert_line --regexp '^memload: work renewed=[1-9][0-9]*$'
+    assert_line --regexp '^memload: work ok pages=[1-9][0-9]* bad=0 ms=[0-9]+$'
+    run -1 $memload 'touch:1M,use:2M'
+    assert_output --partial 'FAIL reason="use: 256 pages have been touched"'
+}
+
 @test "a script with a slip is refused before its first phase runs" {
     local script
-    for script in x touch touch:5 touch:5T touch:-1M touch:99999999999999999999G verify:1 wait:5 'loop:2:(free' \
+    for script in x touch touch:5 touch:5T touch:-1M touch:99999999999999999999G touch:1M:odd work work:2M use disk verify:1 wait:5 'loop:2:(free' \
         'loop:2:(free))' 'loop:0:(free)' 'loop:2:(free),' ''; do
         run -2 $memload "clock,$script"
         assert_output --partial 'memload: FAIL reason="script: '

@@ -28,13 +28,14 @@
 int load_init(struct load *load, uint64_t seed)
 {
     *load = (struct load){.seed = seed, .pages_max = RESERVATION_BYTES / PAGE_BYTES};
-    void *base = mmap(NULL, RESERVATION_BYTES, PROT_READ | PROT_WRITE,
+    void *base = mmap(NULL, RESERVATION_BYTES + load->pages_max * sizeof *load->notes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) {
         printf("memload: cannot reserve address space: %s\n", strerror(errno));
         return -1;
     }
     load->base = base;
+    load->notes = (void *)(load->base + RESERVATION_BYTES);
     return 0;
 }
 
@@ -43,10 +44,28 @@ static uint64_t *page_words(const struct load *load, size_t page)
     return (uint64_t *)(void *)(load->base + page * PAGE_BYTES);
 }
 
+static struct pattern page_pattern(const struct load *load, size_t page)
+{
+    struct note note = load->notes[page];
+    return pattern_of(note.kind, page, load->seed, note.writes);
+}
+
 static void write_page(const struct load *load, size_t page)
 {
-    uint64_t *words = page_words(load, page), word = pattern_first(page, load->seed, load->writes);
-    for (size_t i = 0; i < PAGE_WORDS; i++, word = pattern_next(word)) words[i] = word;
+    struct pattern p = page_pattern(load, page);
+    uint64_t *words = page_words(load, page);
+    for (size_t run = 0; run < PAGE_WORDS; run += p.period) {
+        uint64_t word = p.first;
+        for (size_t i = run; i < run + p.period; i++, word = word * p.factor + p.addend) words[i] = word;
+    }
+}
+
+void load_renew(const struct load *load, size_t first, size_t count)
+{
+    for (size_t page = first; page < first + count; page++) {
+        load->notes[page].writes++;
+        write_page(load, page);
+    }
 }
 
 /* Short is near the watermark below which the kernel starts to kill, with no page cache left to drop instead:
@@ -73,7 +92,7 @@ static int wait_for_memory(uint64_t *waited_us)
     return 0;
 }
 
-int load_touch(struct load *load, uint64_t bytes)
+int load_touch(struct load *load, uint64_t bytes, enum kind kind)
 {
     size_t pages = bytes / PAGE_BYTES, first = load->pages;
     if (pages > load->pages_max - first) {
@@ -83,6 +102,7 @@ int load_touch(struct load *load, uint64_t bytes)
     uint64_t began = clock_us(), waited_us = 0;
     for (size_t i = 0; i < pages; i++) {
         if (i % PAGES_PER_LOOK == 0 && wait_for_memory(&waited_us)) return -1;
+        load->notes[first + i] = (struct note){.kind = (uint8_t)kind};
         write_page(load, first + i);
         load->pages = first + i + 1;
     }
@@ -91,43 +111,58 @@ int load_touch(struct load *load, uint64_t bytes)
     return 0;
 }
 
-/* Compares pages with what was written into them. Returns how many are wrong. */
-static uint64_t check(struct load *load, size_t first, size_t count)
+/* The first word of the page that is not as it was written; PAGE_WORDS when all are. */
+static size_t first_wrong(const uint64_t *words, const struct pattern *p, uint64_t *expected)
+{
+    for (size_t run = 0; run < PAGE_WORDS; run += p->period) {
+        *expected = p->first;
+        for (size_t i = run; i < run + p->period; i++, *expected = *expected * p->factor + p->addend)
+            if (words[i] != *expected) return i;
+    }
+    return PAGE_WORDS;
+}
+
+uint64_t load_check(const struct load *load, size_t first, size_t count)
 {
     uint64_t bad = 0;
     for (size_t page = first; page < first + count; page++) {
         const uint64_t *words = page_words(load, page);
-        uint64_t word = pattern_first(page, load->seed, load->writes);
-        for (size_t i = 0; i < PAGE_WORDS; i++, word = pattern_next(word)) {
-            if (words[i] == word) continue;
-            if (bad++ < FAIL_LINES_MAX)
-                printf("memload: verify FAIL page=%zu word=%zu expected=%016" PRIx64 " got=%016" PRIx64 "\n",
-                       page, i, word, words[i]);
-            break;
-        }
+        struct pattern p = page_pattern(load, page);
+        uint64_t expected;
+        size_t at = first_wrong(words, &p, &expected);
+        if (at == PAGE_WORDS || bad++ >= FAIL_LINES_MAX) continue;
+        printf("memload: verify FAIL page=%zu word=%zu expected=%016" PRIx64 " got=%016" PRIx64 "\n", page,
+               at, expected, words[at]);
     }
-    load->bad_pages += bad;
     return bad;
 }
 
-static int verdict(const char *phase, uint64_t pages, uint64_t bad, uint64_t began)
+int load_verdict(struct load *load, const char *phase, uint64_t pages, uint64_t bad, uint64_t began_us)
 {
+    load->bad_pages += bad;
     printf("memload: %s %s pages=%" PRIu64 " bad=%" PRIu64 " ms=%" PRIu64 "\n", phase, bad ? "FAIL" : "ok",
-           pages, bad, (clock_us() - began) / 1000u);
+           pages, bad, (clock_us() - began_us) / 1000u);
     return bad ? -1 : 0;
+}
+
+size_t load_pages(const struct load *load, const char *phase, uint64_t bytes)
+{
+    size_t pages = bytes / PAGE_BYTES;
+    if (pages && pages <= load->pages) return pages;
+    printf("memload: FAIL reason=\"%s: %zu pages have been touched\"\n", phase, load->pages);
+    return 0;
 }
 
 int load_verify(struct load *load)
 {
     uint64_t began = clock_us();
-    return verdict("verify", load->pages, check(load, 0, load->pages), began);
+    return load_verdict(load, "verify", load->pages, load_check(load, 0, load->pages), began);
 }
 
 int load_rewrite(struct load *load)
 {
     uint64_t began = clock_us();
-    load->writes++;
-    for (size_t page = 0; page < load->pages; page++) write_page(load, page);
+    load_renew(load, 0, load->pages);
     printf("memload: phase=rewrite pages=%zu ms=%" PRIu64 "\n", load->pages, (clock_us() - began) / 1000u);
     return 0;
 }
@@ -140,12 +175,12 @@ static int hold_until(struct load *load, const char *phase, int (*over)(uint64_t
     size_t next = 0;
     while (!over(began, ms)) {
         size_t count = load->pages - next < HOLD_CHUNK_PAGES ? load->pages - next : HOLD_CHUNK_PAGES;
-        bad += check(load, next, count);
+        bad += load_check(load, next, count);
         checked += count;
         next = next + count == load->pages ? 0 : next + count;
         clock_sleep_ms(HOLD_PERIOD_MS);
     }
-    return verdict(phase, checked, bad, began);
+    return load_verdict(load, phase, checked, bad, began);
 }
 
 static int time_is_over(uint64_t began_us, uint64_t ms)
@@ -169,6 +204,22 @@ int load_keep(struct load *load)
 {
     printf("memload: phase=keep pages=%zu\n", load->pages);
     return hold_until(load, "keep", line_has_come, 0);
+}
+
+/* A working set of a known size: nothing else is done, and it is never asleep. */
+int load_use(struct load *load, uint64_t bytes)
+{
+    size_t pages = load_pages(load, "use", bytes);
+    if (!pages) return -1;
+    printf("memload: phase=use pages=%zu\n", pages);
+    uint64_t rounds = 0;
+    for (; !input_has_line(); rounds++)
+        for (size_t page = 0; page < pages; page++) {
+            volatile uint64_t *word = page_words(load, page);
+            *word = *word;
+        }
+    printf("memload: use ok pages=%zu rounds=%" PRIu64 "\n", pages, rounds);
+    return 0;
 }
 
 int load_free(struct load *load)

@@ -14,12 +14,18 @@
 
 const char script_help[] =
     "A script is a list of phases, separated by commas:\n"
-    "  touch:SIZE     write SIZE (K, M, G) of fresh memory in full; waits while the guest is short of "
-    "memory\n"
+    "  touch:SIZE[:KIND]  write SIZE (K, M, G) of fresh memory in full; waits while the guest is short of\n"
+    "                 memory. KIND: unique; alike (with every seed); zero (again after every second "
+    "rewrite);\n"
+    "                 quarter (says its first quarter four times)\n"
     "  verify         read everything back and compare\n"
     "  rewrite        write everything anew, with another pattern\n"
     "  hold:TIME      keep verifying, slowly, for TIME (ms, s, m)\n"
     "  keep           keep verifying, slowly, until a line comes in on the console\n"
+    "  work:N         N threads check random pages and write one in four anew, until a line comes in\n"
+    "  use:SIZE       use the first SIZE all the time, and nothing else, until a line comes in\n"
+    "  disk:SIZE      write the first SIZE to /dev/vda and read it back, past the page cache, until a line\n"
+    "                 comes in; what was on the disk is lost\n"
     "  await          sleep until a line comes in on the console\n"
     "  free           give all memory back to the guest's kernel\n"
     "  wait:TIME      sleep\n"
@@ -27,10 +33,12 @@ const char script_help[] =
     "  clock          print the time\n"
     "  loop:N:(...)   run the phases in the brackets N times\n";
 
-/* A phase and what it does; exactly one of the three functions is there. */
+/* A phase and what it does; exactly one of the functions is there. */
 struct phase {
     const char *name;
     int (*plain)(struct load *load);
+    int (*with_count)(struct load *load, unsigned count);
+    int (*with_kind)(struct load *load, uint64_t bytes, enum kind kind);
     int (*with_size)(struct load *load, uint64_t bytes);
     int (*with_time)(struct load *load, uint64_t ms);
 };
@@ -64,12 +72,17 @@ static int phase_clock(struct load *load)
 }
 
 static const struct phase phases[] = {
-    {.name = "touch", .with_size = load_touch},  {.name = "verify", .plain = load_verify},
+    {.name = "touch", .with_kind = load_touch},  {.name = "verify", .plain = load_verify},
     {.name = "rewrite", .plain = load_rewrite},  {.name = "hold", .with_time = load_hold},
     {.name = "free", .plain = load_free},        {.name = "wait", .with_time = phase_wait},
     {.name = "ticks", .with_time = phase_ticks}, {.name = "clock", .plain = phase_clock},
     {.name = "keep", .plain = load_keep},        {.name = "await", .plain = phase_await},
+    {.name = "work", .with_count = load_work},   {.name = "use", .with_size = load_use},
+    {.name = "disk", .with_size = load_disk},
 };
+
+static const char *const kinds[] = {
+    [KIND_UNIQUE] = "unique", [KIND_ALIKE] = "alike", [KIND_ZERO] = "zero", [KIND_QUARTER] = "quarter"};
 
 struct unit {
     const char *name;
@@ -77,6 +90,7 @@ struct unit {
 };
 
 static const struct unit size_units[] = {{"K", 1u << 10}, {"M", 1u << 20}, {"G", 1u << 30}, {NULL, 0}};
+static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
 static const struct unit time_units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {NULL, 0}};
 
 /* A number directly followed by one of the units, and by nothing else. */
@@ -100,6 +114,21 @@ static int complain(const char *item, const char *reason)
     return -1;
 }
 
+/* SIZE[:KIND]; cuts the text up. */
+static int parse_size_and_kind(char *text, uint64_t *bytes, enum kind *kind)
+{
+    char *colon = strchr(text, ':');
+    *kind = KIND_UNIQUE;
+    if (colon) {
+        size_t k = 0, count = sizeof kinds / sizeof *kinds;
+        while (k < count && strcmp(kinds[k], colon + 1)) k++;
+        if (k == count) return -1;
+        *kind = (enum kind)k;
+        *colon = 0;
+    }
+    return parse_amount(text, size_units, bytes);
+}
+
 static int run_phase(char *item, struct load *load)
 {
     char *arg = strchr(item, ':');
@@ -107,9 +136,19 @@ static int run_phase(char *item, struct load *load)
     for (const struct phase *p = phases; p < phases + sizeof phases / sizeof *phases; p++) {
         if (strlen(p->name) != length || strncmp(p->name, item, length)) continue;
         uint64_t amount = 0;
+        enum kind kind;
         if (p->plain) {
             if (arg) return complain(item, "takes no argument");
             return load ? p->plain(load) : 0;
+        }
+        if (p->with_kind) {
+            if (!arg || parse_size_and_kind(arg + 1, &amount, &kind))
+                return complain(item, "wants a size such as 64M, or 64M:zero");
+            return load ? p->with_kind(load, amount, kind) : 0;
+        }
+        if (p->with_count) {
+            if (!arg || parse_amount(arg + 1, no_units, &amount)) return complain(item, "wants a number");
+            return load ? p->with_count(load, (unsigned)amount) : 0;
         }
         if (!arg || parse_amount(arg + 1, p->with_size ? size_units : time_units, &amount))
             return complain(item, p->with_size ? "wants a size such as 64M" : "wants a time such as 5s");

@@ -557,7 +557,7 @@ BAD_SCRIPTS = {
     'unknown field': (TICK % "return { { verb = 'balloon', vm = 1, size_pages = 5000, x = 1 } }", 'policy', "'x'"),
     'no list': (TICK % "return { verb = 'balloon', vm = 1, size_pages = 5000 }", 'policy', 'not a list'),
     'cycle': (TICK % 'local t = {} t[1] = t return t', 'policy', 'action 1'),
-    'too long': (TICK % "local t = {} for i = 1, 600 do t[i] = {} end return t", 'policy', 'more than 512'),
+    'too long': (TICK % "local t = {} for i = 1, 1100 do t[i] = {} end return t", 'policy', 'more than 1024'),
     'no such VM': (TICK % "return { { verb = 'balloon', vm = 77, size_pages = 5000 } }", 'refused', 'no-such-vm'),
     'below min': (TICK % "return { { verb = 'balloon', vm = 1, size_pages = 0 } }", 'refused', 'below-min'),
     'above max': (TICK % "return { { verb = 'balloon', vm = 1, size_pages = 1 << 40 } }", 'refused', 'above-max'),

@@ -11,16 +11,6 @@
 
 static uint64_t applied, refused;
 
-static bool same_before(const struct tithe_action *actions, uint64_t index)
-{
-    for (uint64_t i = 0; i < index; i++) {
-        if (actions[i].vm == actions[index].vm && actions[i].verb == actions[index].verb) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- verbs: each checks what is its own, and cannot fail once it is applied ---- */
 
 static enum tithe_refusal balloon_check(const struct vm *vm, const struct tithe_action *a)
@@ -174,9 +164,11 @@ static const struct verb {
     [TITHE_VERB_DOUBLE_PAGING] = {0, 2, none, double_paging},
 };
 
-static enum tithe_refusal check(const struct tithe_action *actions, uint64_t index)
+_Static_assert(ARRAY_LEN(verbs) <= 32, "a bit for each");
+
+/* `seen`: the verbs that earlier actions had for the VM in each place of the table, a bit each. */
+static enum tithe_refusal check(const struct tithe_action *a, uint32_t seen[TITHE_VMS_MAX])
 {
-    const struct tithe_action *a = &actions[index];
     const struct vm *vm = vm_find(a->vm);
     if (a->verb >= ARRAY_LEN(verbs) || verbs[a->verb].apply == NULL) {
         return TITHE_NO_SUCH_VERB;
@@ -184,9 +176,10 @@ static enum tithe_refusal check(const struct tithe_action *actions, uint64_t ind
     if (vm == NULL || vm->state == TITHE_VM_STOPPED) {
         return TITHE_NO_SUCH_VM;
     }
-    if (same_before(actions, index)) {
+    if (seen[vm->slot - 1] & 1u << a->verb) {
         return TITHE_TWICE;
     }
+    seen[vm->slot - 1] |= 1u << a->verb;
     if (a->how >= verbs[a->verb].ways) {
         return TITHE_NO_SUCH_WAY;
     }
@@ -210,13 +203,14 @@ static const char *const refusals[] = {
 
 bool plan_apply(const struct tithe_action *actions, uint64_t count, struct tithe_plan_result *result)
 {
+    uint32_t seen[TITHE_VMS_MAX] = {0};
     *result = (struct tithe_plan_result){0};
     if (count > TITHE_PLAN_MAX) {
         result->refused = 1;
         result->why[0] = TITHE_TOO_LONG;
     }
     for (uint64_t i = 0; i < count && count <= TITHE_PLAN_MAX; i++) {
-        result->why[i] = (uint8_t)check(actions, i);
+        result->why[i] = (uint8_t)check(&actions[i], seen);
         if (result->why[i] != TITHE_OK && result->refused++ == 0) {
             result->first = (uint32_t)i;
         }

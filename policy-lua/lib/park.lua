@@ -85,7 +85,8 @@ local function keep(state, host, vms, options)
     return going
 end
 
--- Appends a VM's suspension or return, if it is time for one.
+-- Appends a VM's suspension or return, if it is time for one. To be the last that is put into a plan: a swap_out or
+-- prefetch of the same VM that came after it would take the place of what it asks for.
 --
 --   state    a table of the caller's, {} to begin with
 --   options  park_percent: of the machine's memory: while less is free above the reserve, memory is too short

@@ -192,7 +192,7 @@ end
 function host.apply(vms, plan, h)
     local seen, by_id = {}, {}
     for _, vm in ipairs(vms) do by_id[vm.id] = vm end
-    if #plan > 512 then return "too many actions" end
+    if #plan > 1024 then return "too many actions" end
     for i, action in ipairs(plan) do
         local wrong = judge(action, by_id[action.vm], h, seen)
         if wrong then return ("action %d, %s: %s"):format(i, tostring(action.verb), wrong) end

@@ -29,7 +29,7 @@
 #define TITHE_CMDLINE_MAX      512u
 #define TITHE_REASON_MAX       160u
 #define TITHE_POLICY_MAX_BYTES (256u * 1024u)
-#define TITHE_PLAN_MAX         512u  /* actions in one plan */
+#define TITHE_PLAN_MAX         1024u /* actions in one plan: eight for each VM */
 #define TITHE_IO_MAX           4096u /* bytes moved by one chunked request */
 
 #define TITHE_DISK_PARTITIONS_MAX 16u /* shown of one disk */

@@ -160,6 +160,7 @@ local VERBS = {
     vacate = { pages = any, which = one_of("any", "cold"), done = function(a, vm) vm.vacate_left = a.pages end },
     compress = { pages = of_size, percent = whole(0, 75),
         done = function(a, vm) vm.store_limit_pages, vm.store_percent = a.pages, a.percent end },
+    ["double-paging"] = { avoid = whole(0, 1) },
     suspend = {
         also = function(_, vm, h)
             local all = vm.consumed_pages - vm.store_pages + vm.compressed_pages + vm.swapped_pages

@@ -51,6 +51,7 @@ static const struct {
     OF_VM("compress.pages_poor", p2m.store.poor),
     OF_VM("compress.pages_expanded", p2m.store.hits),
     OF_VM("compress.pages_evicted", p2m.store.evicted),
+    OF_VM("compress.expands_avoided", p2m.store.expands_avoided),
 };
 
 #define VM_SUMS ((uint32_t)(ARRAY_LEN(vm_sums) + EXIT_KINDS))

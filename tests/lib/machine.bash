@@ -38,11 +38,11 @@ start_qemu() {
         *) arguments+=("$value") ;;
         esac
     done < <(fill "qemu-$1.args")
-    timeout -k 2 "$LIMIT" qemu-system-x86_64 "${arguments[@]}" "${QEMU_EXTRA[@]}" </dev/null >"$SOLO_DIR/output" 2>&1
+    timeout -k 2 "$LIMIT" qemu-system-x86_64 "${arguments[@]}" "${EMULATOR_EXTRA[@]}" </dev/null >"$SOLO_DIR/output" 2>&1
 }
 
 start_bochs() {
-    fill "bochs-${1#vtx-}.bxrc" >"$SOLO_DIR/bochsrc"
+    { fill "bochs-${1#vtx-}.bxrc"; printf '%s\n' "${EMULATOR_EXTRA[@]}"; } >"$SOLO_DIR/bochsrc"
     printf 'c\nq\n' >"$SOLO_DIR/commands"
     # It can outlive a SIGTERM.
     TERM=vt100 timeout -k 2 "$LIMIT" bochs-bin -q -f "$SOLO_DIR/bochsrc" -rc "$SOLO_DIR/commands" </dev/null \
@@ -51,10 +51,10 @@ start_bochs() {
 
 # solo PLATFORM CORE-COMMAND-LINE: prints the log without its counters and returns the core's status, if the core's
 # last word and the emulator agree on it. A triple fault, whose status looks like success in QEMU, does not pass.
-# More arguments are QEMU's. From the environment: MEMORY in MiB, MODULES (an archive or none), CPUS, LIMIT in seconds, KERNEL (with
+# More arguments are QEMU's, or lines of Bochs' configuration. From the environment: MEMORY in MiB, MODULES (an archive or none), CPUS, LIMIT in seconds, KERNEL (with
 # amd-none, another ELF than the core).
 solo() {
-    local platform=$1 WORDS=$2 QEMU_EXTRA=("${@:3}") emulator said wanted
+    local platform=$1 WORDS=$2 EMULATOR_EXTRA=("${@:3}") emulator said wanted
     local MEMORY=${MEMORY:-128} MODULES=${MODULES:-$BUILD/images/modules.cpio} LIMIT=${LIMIT:-120}
     local KERNEL=${KERNEL:-$BUILD/hv/tithe.elf}
     SOLO_DIR=$(mktemp -d "$BATS_TEST_TMPDIR/solo.XXXXXX")

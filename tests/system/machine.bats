@@ -61,6 +61,19 @@ load ../lib/machine
     assert_line --regexp '^tithe: cannot run: the CPU: .*nested paging'
 }
 
+@test "a CPU without dirty bits in EPT: what a guest has on its disk goes to swap all the same, and the log says so" {
+    local disk=$BATS_TEST_TMPDIR/disk what=touch:4M,disk:4M,say:bench-swap,idle:1s,verify,exit:0
+    truncate -s 60M "$disk"
+    printf 'label: gpt\nsize=32MiB, type=0EB00D6F-6F6A-455F-A7C8-23FB488147A7\nsize=16MiB, name="guest"\n' | sfdisk -q "$disk"
+    run -0 solo vtx-bios "solo=mite solo_mib=16 solo_disk=guest solo_bench solo_args=poll=0s+run=$what" \
+        'cpu: model=corei7_sandy_bridge_2600k' 'ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14' \
+        "ata0-master: type=disk, mode=flat, path=\"$disk\", cylinders=0"
+    assert_line --regexp "^vm solo: all of it that goes to swap is written, .*: this CPU's EPT has no dirty bits"
+    assert_line --regexp '^guest: mite: disk ok pages=1024 '
+    assert_line --regexp '^guest: mite: verify ok pages=1024 '
+    assert_balanced
+}
+
 @test "no module, with -kernel and from the image" {
     MODULES=none run solo amd-none ''
     assert_equal "$status" 69

@@ -286,6 +286,11 @@ static void flush(struct p2m *p2m)
     if (!quiet) { /* other CPUs, and the disk, go on till they are told */
         quiet = true;
         focus = g->tlb[random_below(TLB)].gfn;
+        for (uint32_t i = 0; i < TLB; i++) { /* best of all one that leaves and can still be written to */
+            if (g->tlb[i].mfn != MFN_NONE && g->tlb[i].dirty &&
+                !pt_present(g->p2m.format, pt_load(entry_of(g, g->tlb[i].gfn))))
+                focus = g->tlb[i].gfn;
+        }
         for (uint64_t n = random_below(6); n; n--) (void)use_cached(g);
         for (uint64_t n = random_below(3); n; n--) use(g);
         if (!starting && random_below(2)) {

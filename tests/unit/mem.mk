@@ -74,4 +74,4 @@ verbs_property_SRCS := $(addprefix tests/unit/,verbs_property.c verbs_core.c ver
                          verbs_compare.c verbs_stubs.c reference.c page_codec.c) $(MEM_TEST_SRCS) \
                        $(addprefix hv/vm/,plan.c work.c paging.c vm_disk.c vm_life.c vm_move.c vm_table.c)
 verbs_property_CFLAGS := -Itests/unit/vm_host $(MEM_TEST_CFLAGS)
-verbs_property_LIBS := $(MEM_TEST_SANITIZE) -Wl,--wrap=origin_overwrite -llz4
+verbs_property_LIBS := $(MEM_TEST_SANITIZE) -Wl,--wrap=origin_overwrite,--wrap=origin_start -llz4

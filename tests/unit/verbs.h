@@ -80,7 +80,7 @@ extern struct happened {
     uint64_t nested, plans, refused, resets, stopped, no_memory, waits;
     uint64_t shared, most_shared, zeros, breaks, recoloured, moved, placed, populated, sampled;
     uint64_t outs, ins, unwritten, writes_avoided, reads_avoided, suspended, poor, full, expanded, evicted;
-    uint64_t pins, kept, direct, copied, io_failed, torn, write_failures, lost;
+    uint64_t pins, kept, direct, copied, waited_for, io_failed, torn, write_failures, lost;
 } happened;
 
 /* ---- guests: verbs_guest.c ---- */
@@ -131,6 +131,8 @@ void emptied(struct guest *g, unsigned page);
 /* What a touch has come to is counted; true: OK. */
 bool counted(struct guest *g, enum p2m_touch touch);
 void guest_step(void);
+/* A CPU flushes just now. */
+bool is_nested(void);
 /* All translations are as the tables say. */
 void check_tlbs(const struct guest *g);
 /* Every page can be had, and is what was written. */

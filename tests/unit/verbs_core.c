@@ -270,6 +270,7 @@ static struct tithe_action some_action(struct guest *g)
     a.how = a.verb < ARRAY_LEN(ways) && ways[a.verb] ? random_below(ways[a.verb]) : 0;
     a.pages = some_pages(g);
     if (a.verb == TITHE_VERB_SHARE_GROUP && random_below(8) == 0) a.how = random_below(SHARE_GROUPS_MAX + 2);
+    if (a.verb == TITHE_VERB_DOUBLE_PAGING && random_below(4)) a.how = 1;
     if (a.verb == TITHE_VERB_SHARE_GROUP || a.verb == TITHE_VERB_SUSPEND) a.pages = 0;
     if (a.verb == TITHE_VERB_COMPRESS && random_below(2)) a.pages /= 8;
     if (a.verb == TITHE_VERB_BALLOON) a.pages = g->vm.min_pages;

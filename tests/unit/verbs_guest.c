@@ -227,6 +227,11 @@ void guest_step(void)
 
 static unsigned flushing;
 
+bool is_nested(void)
+{
+    return flushing != 0;
+}
+
 /* Whether a CPU still may do what the tables no longer let it. */
 static bool is_stale(struct guest *g, unsigned page)
 {

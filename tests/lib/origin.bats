@@ -76,8 +76,8 @@ want() {
     tithe policy set pages=700
     tithe create a --size 16M --min 1M --disk a --append poll=0s --mite 'touch:3M,files:2M:2000,verify,exit:3'
     tithe create b --size 16M --min 1M --disk b --append poll=0s --mite 'touch:3M,loop:2:{files:1M:500,disk:512K,verify},exit:4'
-    vm_end a 240
-    vm_end b 240
+    vm_end a 480
+    vm_end b 480
     assert_stopped a exit 3
     assert_stopped b exit 4
     for vm in a b; do
@@ -96,8 +96,8 @@ want() {
     want pages=700 store=40 avoid=2
     tithe create a --size 16M --min 1M --disk a --append poll=0s --mite "touch:3M:quarter,blocks:2M:$steps,verify,exit:3"
     tithe create b --size 16M --min 1M --disk b --append poll=0s --mite "touch:3M:quarter,loop:2:{blocks:1M:$((steps / 3)),verify},exit:4"
-    vm_end a 240
-    vm_end b 240
+    vm_end a 480
+    vm_end b 480
     assert_stopped a exit 3
     assert_stopped b exit 4
     for field in swap_writes_avoided swap_reads_avoided expands_avoided; do
@@ -128,7 +128,7 @@ want() {
     tithe policy set pages=600
     tithe create witness --size 16M --min 1M --disk b --append poll=0s --mite 'touch:2M,loop:forever:{files:1M:100,verify,idle:20ms}'
     tithe create misuser --size 16M --min 1M --disk a --mite 'touch:2M,disk:2M,baddisk:all,verify,files:1M:200,verify,exit:9'
-    run -0 vm_end misuser 240
+    run -0 vm_end misuser 480
     refute_line --partial FAIL
     assert_stopped misuser exit 9
     run -0 tithe ledger

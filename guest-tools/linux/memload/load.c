@@ -68,6 +68,14 @@ void load_renew(const struct load *load, size_t first, size_t count)
     }
 }
 
+void load_write_back(const struct load *load, size_t first, size_t count)
+{
+    for (size_t page = first; page < first + count; page++) {
+        volatile uint64_t *word = page_words(load, page);
+        *word = *word;
+    }
+}
+
 /* Short is near the watermark below which the kernel starts to kill, with no page cache left to drop instead:
  * "available" counts some slab memory that does not come back. */
 static int memory_is_short(void)
@@ -213,11 +221,7 @@ int load_use(struct load *load, uint64_t bytes)
     if (!pages) return -1;
     printf("memload: phase=use pages=%zu\n", pages);
     uint64_t rounds = 0;
-    for (; !input_has_line(); rounds++)
-        for (size_t page = 0; page < pages; page++) {
-            volatile uint64_t *word = page_words(load, page);
-            *word = *word;
-        }
+    for (; !input_has_line(); rounds++) load_write_back(load, 0, pages);
     printf("memload: use ok pages=%zu rounds=%" PRIu64 "\n", pages, rounds);
     return 0;
 }

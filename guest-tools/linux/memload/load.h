@@ -44,6 +44,9 @@ int load_disk(struct load *load, uint64_t bytes);   /* disk.c */
 /* Gives pages new content, of the kind that they have. */
 void load_renew(const struct load *load, size_t first, size_t count);
 
+/* Writes a word of each page back as it is: what is shared has to be copied for that. */
+void load_write_back(const struct load *load, size_t first, size_t count);
+
 /* Compares pages with what was written into them, says so of the first few that are wrong, and returns how many those are. For
  * threads that have different pages, too: adds nothing to bad_pages. */
 uint64_t load_check(const struct load *load, size_t first, size_t count);

@@ -43,6 +43,9 @@ static void *run(void *argument)
         w->bad += load_check(w->load, page, 1);
         w->checked++;
         if (choice >> 62) continue;
+        /* One word is written first, for what is written to as a whole would not show how it was copied for that. */
+        load_write_back(w->load, page, 1);
+        w->bad += load_check(w->load, page, 1);
         load_renew(w->load, page, 1);
         w->renewed++;
     }

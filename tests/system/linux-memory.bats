@@ -16,3 +16,9 @@ teardown() { machines_cleanup; }
         --cmdline "tick_ms=250 colours=8 disk_dma_limit_mib=48"
     experiment linux_memory 2 24
 }
+
+@test "VT-x: two guests with one vCPU" {
+    machine a --hw vtx --firmware bios --disk "$BATS_TEST_TMPDIR/disk.img" --memory 320M \
+        --cmdline "tick_ms=250 colours=8"
+    PATIENCE=120 experiment linux_memory 1 8 short
+}

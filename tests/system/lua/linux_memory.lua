@@ -16,7 +16,7 @@ local SAMPLE = 1024
 local NAMES = { "a", "b" }
 
 local source = [[
-local params = { populate = false, group = 0, scan = 0, sample = 0, method = "abit", store = 0, out = 0, pick = "cold", back = 0,
+local params = { populate = "", group = 0, scan = 0, sample = 0, method = "abit", store = 0, out = 0, pick = "cold", back = 0,
     a = 0, b = 0, move = 0 }
 local policy = { name = "all", api = 1, trial_ticks = 1, params = params }
 local populated = {}
@@ -24,8 +24,10 @@ function policy.tick(host, vms)
     local plan = {}
     local function add(action) plan[#plan + 1] = action end
     for _, vm in ipairs(vms) do
-        if params.populate and not populated[vm.id] then add { verb = "populate", vm = vm.id, pages = vm.size_pages } end
-        populated[vm.id] = true
+        if vm.name == params.populate and not populated[vm.id] then
+            add { verb = "populate", vm = vm.id, pages = vm.size_pages }
+            populated[vm.id] = true
+        end
         if vm.share_group ~= params.group then add { verb = "share-group", vm = vm.id, group = params.group } end
         add { verb = "scan", vm = vm.id, pages = params.scan, order = host.generation % 2 == 0 and "random" or "hinted" }
         if params.sample > 0 then
@@ -227,7 +229,7 @@ end
 tithe.policy_load(m.policy("all", source))
 local more = (",work:%d,verify,free,await"):format(VCPUS)
 create(1, "a", SHORT and "verify" or "use:" .. TOUCHED_MIB .. "M,await" .. more)
-set { populate = not SHORT }
+if not SHORT then set { populate = "b" } end
 local seq = m.event_seq()
 create(2, "b", SHORT and "verify" or "use:" .. TOUCHED_MIB .. "M,disk:512K" .. more, not SHORT and "data" or nil)
 if not SHORT then populated(seq) end

@@ -215,7 +215,7 @@ local deeds = {
     [function() return { verb = "double-paging", avoid = pick(0, 1, 1) } end] = 10,
     [function(vm, host)
         if host.swap_pages == 0 and vm.store_limit_pages == 0 then return end
-        return { verb = "swap_out", pages = vm.consumed_pages // 4, pick = pick("random", "cold") }
+        return { verb = "swap_out", pages = vm.consumed_pages // OUT, pick = pick("random", "cold") }
     end] = 2,
     [function(vm) if vm.swapped_pages > 0 then return { verb = "prefetch", pages = vm.swapped_pages } end end] = 7,
     [function(vm) if vm.disk then return { verb = "remap", pages = 20, copies = 2 } end end] = 2,
@@ -240,7 +240,8 @@ policy.event = policy.tick
 return policy
 ]]
     file:close()
-    return m.policy("everything", source)
+    -- Where reading a page takes as long as a tick, guests would do nothing but wait for theirs.
+    return m.policy("everything", ("local OUT = %d\n"):format(SLOW and 40 or 4) .. source)
 end
 local EVERYTHING, policies = everything(), { "sharing", "proportional", "remapped", "equal", "coloured", "tiered", "sampled" }
 local back = 0 -- the step at which it is in charge again
@@ -286,7 +287,7 @@ local ACTIONS = {
         return if_alive(tithe.mem_max, vm.id, vm.max)
     end },
     { 2, "shares", function(vm) return if_alive(tithe.shares, vm.id, pick { 100, 1000, 5000 }) end },
-    { 2, "CPU shares", function(vm) return if_alive(tithe.cpu_shares, vm.id, pick { 50, 1000, 8000 }) end },
+    { 2, "CPU shares", function(vm) return if_alive(tithe.cpu_shares, vm.id, pick(SLOW and { 250, 1000, 4000 } or { 50, 1000, 8000 })) end },
     { 1, "policy", next_policy },
     { 1, "ledger", function()
         m.balanced()

@@ -290,7 +290,9 @@ local ACTIONS = {
         return if_alive(tithe.mem_max, vm.id, vm.max)
     end },
     { 2, "shares", function(vm) return if_alive(tithe.shares, vm.id, pick { 100, 1000, 5000 }) end },
-    { 2, "CPU shares", function(vm) return if_alive(tithe.cpu_shares, vm.id, pick(SLOW and { 250, 1000, 4000 } or { 50, 1000, 8000 })) end },
+    { 2, "CPU shares", function(vm)
+        return if_alive(tithe.cpu_shares, vm.id, pick(SLOW and { 250, 1000, 4000 } or { 50, 1000, 8000 }))
+    end },
     { 1, "policy", next_policy },
     { 1, "ledger", function()
         m.balanced()

@@ -31,7 +31,7 @@ microvm() {
 
 @test "a bad script is named, and the guest still does what comes afterwards" {
     run microvm 'tithe.run=touch tithe.then=poweroff'
-    assert_line 'memload: FAIL reason="script: touch: wants a size such as 64M"'
+    assert_line 'memload: FAIL reason="script: touch: wants a size such as 64M, or 64M:zero"'
     assert_output --partial "reboot: Power down"
 }
 

@@ -64,7 +64,7 @@ local cases = {
     { "plan-twice", "local a = { verb = 'balloon', vm = vms[1].id, size_pages = 4096 } return { a, a }", "twice" },
     { "plan-field", "return { { verb = 'balloon', vm = vms[1].id, size_pages = 4096, mib = 1 } }", "the field 'mib'" },
     { "plan-long", "local p = {} for i = 1, 10000 do p[i] = { verb = 'balloon', vm = i, size_pages = 1 } end return p",
-        "more than 512 actions" },
+        "more than 1024 actions" },
     { "plan-metatable", "return setmetatable({}, { __index = function() error('no') end, __len = function() return 5 end, "
         .. "__pairs = error })", nil }, -- raw accesses see an empty plan, which is a good one
     { "plan-metatable-action", "return { setmetatable({}, { __index = function() while true do end end }) }", "has no 'verb'" },

@@ -108,7 +108,8 @@ int load_touch(struct load *load, uint64_t bytes, enum kind kind)
         return -1;
     }
     uint64_t began = clock_us(), waited_us = 0;
-    /* First, so that no page of notes, which stays, comes to lie in a large block that is free again when the pages are. */
+    if (wait_for_memory(&waited_us)) return -1;
+    /* Before them, so that no page of notes, which stays, comes to lie in a large block that is free again when the pages are. */
     for (size_t i = 0; i < pages; i++) load->notes[first + i] = (struct note){.kind = (uint8_t)kind};
     for (size_t i = 0; i < pages; i++) {
         if (i % PAGES_PER_LOOK == 0 && wait_for_memory(&waited_us)) return -1;

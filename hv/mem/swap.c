@@ -301,7 +301,7 @@ static bool takes(const struct p2m *p2m)
 
 uint64_t swap_room(const struct p2m *p2m)
 {
-    const uint64_t out = p2m->swap.pages + p2m->store.pages;
+    const uint64_t out = swap_pages_out(p2m);
 
     if (!is_writable() && !takes(p2m)) return 0;
     return p2m->swap.reserved > out ? p2m->swap.reserved - out : 0;

@@ -44,6 +44,11 @@ enum swap_pick {
  * says how many those were. */
 #define SWAP_LOOKS 1024u
 uint32_t swap_out(struct p2m *p2m, uint32_t pages, enum swap_pick pick, uint32_t *looked);
+/* Pages of the VM that are out: each has a slot set aside. */
+static inline uint64_t swap_pages_out(const struct p2m *p2m)
+{
+    return p2m->swap.pages + p2m->store.pages;
+}
 /* How many more pages of the VM can go out; whether memory of it can at all, compressed pages among it. */
 uint64_t swap_room(const struct p2m *p2m);
 bool swap_can(const struct p2m *p2m);

@@ -75,7 +75,7 @@ int mgmt_suspend(struct tithe_mgmt *m)
                    c.slots == 0
                        ? "the machine has no swap to put VM %s in: give it a disk with a swap partition"
                        : "VM %s has %llu pages, and swap has no room for so many beside what is reserved",
-                   vm->name, (unsigned long long)(vm->p2m.present_pages + vm->p2m.swap.pages));
+                   vm->name, (unsigned long long)(vm->p2m.present_pages + swap_pages_out(&vm->p2m)));
         return TITHE_ENOSPC;
     }
     vm_suspend(vm);

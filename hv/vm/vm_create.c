@@ -124,8 +124,8 @@ bool vm_reserve_swap(struct vm *vm, uint64_t min_pages, uint64_t max_pages, char
     struct swap_counts c;
     swap_counts(&c);
     /* One that was suspended may have more there than that, and one that is will have. */
-    const uint64_t there = vm->p2m.swap.pages + vm->p2m.store.pages +
-                           (vm->state == TITHE_VM_SUSPENDED ? vm->p2m.present_pages : 0);
+    const uint64_t there =
+        swap_pages_out(&vm->p2m) + (vm->state == TITHE_VM_SUSPENDED ? vm->p2m.present_pages : 0);
     const uint64_t slots = max_pages - min_pages > there ? max_pages - min_pages : there;
     if (swap_reserve(&vm->p2m, slots)) {
         return true;

@@ -120,7 +120,7 @@ bool vm_unpause(struct vm *vm)
 /* Slots for all that it has, beyond those that were set aside for it. */
 static uint64_t slots_to_suspend(const struct vm *vm)
 {
-    const uint64_t all = vm->p2m.present_pages + vm->p2m.swap.pages + vm->p2m.store.pages;
+    const uint64_t all = vm->p2m.present_pages + swap_pages_out(&vm->p2m);
     return all > vm->p2m.swap.reserved ? all : vm->p2m.swap.reserved;
 }
 
